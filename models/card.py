@@ -1,0 +1,115 @@
+"""What a bundle says about itself. Values only: reading and writing files is ``models.bundle``'s."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from models.groups import Group, GroupRule
+from models.preprocess import Preprocessing
+from models.taxonomy import Taxon
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
+"""A model's name: lower case, digits and single hyphens. Never a path."""
+
+Version = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")]
+"""A version: major.minor.patch."""
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sort key of a version.
+
+    >>> max(["1.9.0", "1.10.0"], key=version_key)
+    '1.10.0'
+    """
+    return tuple(int(part) for part in version.split("."))
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Calibration(_Frozen):
+    """Temperature of the softmax, and the images it was fitted on (never trained on, never tested on)."""
+
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    fitted_on: str
+    num_images: Annotated[int, Field(ge=0)]
+
+
+class Figure(_Frozen):
+    """One reported number with its 95% interval, on a scale of 0 to 1, and what exactly it is."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    definition: str
+
+
+class Provenance(_Frozen):
+    """Where the weights came from, so that a stranger can make them again."""
+
+    data_source: str
+    data_citation: str
+    data_licence: str
+    data_sha256: str
+    num_training_images: Annotated[int, Field(gt=0)]
+    contamination: str
+    pretrained_weights: str
+    recipe: str
+    commands: tuple[str, ...]
+    commit: str
+    seed: int
+    created_at: datetime
+    environment: dict[str, str]
+
+
+def _finite(values: tuple[int, ...]) -> tuple[int, ...]:
+    if any(value < 1 for value in values):
+        raise ValueError("every training count must be at least 1")
+    return values
+
+
+class ModelCard(_Frozen):
+    """The card of a bundle. Labels, counts and graph sizes agree, or it is refused."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    version: Version
+    title: str
+    description: str
+    backbone: str
+    taxa: Annotated[tuple[Taxon, ...], Field(min_length=2)]
+    training_counts: Annotated[tuple[int, ...], AfterValidator(_finite)]
+    group_rule: GroupRule
+    preprocessing: Preprocessing
+    embedding_dim: Annotated[int, Field(gt=0)]
+    logit_prior: Literal["none", "training"]
+    """Class prior left in the logits: ``training`` for plain cross-entropy, ``none`` after a correction."""
+    calibration: Calibration
+    reliability: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
+    """What a decision must reach where a request does not say."""
+    figures: tuple[Figure, ...] = ()
+    limits: tuple[str, ...] = ()
+    """What the model must not be used for, and what is known to go wrong: one sentence each."""
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "ModelCard":
+        labels = [taxon.label for taxon in self.taxa]
+        if len(set(labels)) != len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise ValueError(f"label {twice!r} stands twice in taxa")
+        if len(self.training_counts) != len(self.taxa):
+            raise ValueError(f"{len(self.taxa)} taxa but {len(self.training_counts)} training_counts")
+        return self
+
+    @property
+    def num_classes(self) -> int:
+        """Length of the species list."""
+        return len(self.taxa)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Group of each label, in the order of the species list."""
+        return self.group_rule.assign(self.training_counts)

@@ -1,0 +1,129 @@
+"""Logits -> probabilities, the best labels, and what the answer commits to. Pure numpy.
+
+C classes, N images. The same code decides in evaluation and in the service.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.taxonomy import ROLL_UP_RANKS, Taxon
+
+DecisionKind = Literal["species", "genus", "family", "unknown"]
+
+
+def probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Temperature-scaled softmax over the last axis (Guo et al., 2017), in float64.
+
+    logits: [..., C]. Raises ValueError for a temperature that is not positive or logits that are not finite.
+
+    >>> probabilities([0.0, 0.0]).tolist()
+    [0.5, 0.5]
+    >>> float(probabilities([1000.0, 0.0])[0])
+    1.0
+    >>> bool(probabilities([2.0, 0.0], temperature=2.0)[0] == probabilities([1.0, 0.0])[0])
+    True
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    if not np.isfinite(scaled).all():
+        raise ValueError("logits must be finite")
+    exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def combine_photos(probabilities_NC: ArrayLike) -> NDArray[np.float64]:
+    """One distribution for N photos of one animal: the normalised geometric mean.
+
+    >>> combine_photos([[0.5, 0.5], [0.9, 0.1]]).round(3).tolist()
+    [0.75, 0.25]
+    """
+    log_NC = np.log(np.maximum(np.asarray(probabilities_NC, dtype=np.float64), 1e-300))
+    return probabilities(log_NC.mean(axis=0))
+
+
+def top_k(probabilities_C: NDArray[np.float64], k: int) -> list[int]:
+    """Indices of the k most probable classes, best first; ties in the order of the species list.
+
+    >>> top_k(np.array([0.2, 0.5, 0.2, 0.1]), 3)
+    [1, 0, 2]
+    """
+    return [int(index) for index in np.argsort(-probabilities_C, kind="stable")[:k]]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an answer commits to. ``probability`` is the calibrated probability that ``taxon`` is right."""
+
+    kind: DecisionKind
+    taxon: Taxon | None
+    probability: float | None
+    reason: str
+
+
+class RollUp:
+    """Species -> genus -> family -> unknown, along the lineage of the most probable label.
+
+    The lowest rank whose summed probability reaches the asked reliability wins. Only the label's *own* ancestors are
+    asked: the most probable genus overall may belong to another lineage.
+
+    >>> oak = Taxon(label="a", scientific_name="Lasiocampa quercus", genus="Lasiocampa", family="Lasiocampidae")
+    >>> clover = Taxon(label="b", scientific_name="Lasiocampa trifolii", genus="Lasiocampa", family="Lasiocampidae")
+    >>> rule = RollUp([oak, clover])
+    >>> rule.decide(np.array([0.6, 0.4]), reliability=0.9).taxon.scientific_name
+    'Lasiocampa'
+    """
+
+    def __init__(self, taxa: Sequence[Taxon]) -> None:
+        self._taxa = tuple(taxa)
+        self._members: dict[tuple[str, str], NDArray[np.intp]] = {}
+        for rank in ROLL_UP_RANKS:
+            names = [taxon.ancestor(rank) for taxon in self._taxa]
+            for name in {name for name in names if name is not None}:
+                self._members[rank, name] = np.flatnonzero([other == name for other in names])
+
+    def decide(self, probabilities_C: NDArray[np.float64], reliability: float) -> Decision:
+        """The decision for one distribution over this species list. reliability: 0 to 1."""
+        best = int(np.argmax(probabilities_C))
+        taxon, probability = self._taxa[best], float(probabilities_C[best])
+        asked = f"{reliability:.0%}"
+        if probability >= reliability:
+            kind: DecisionKind = taxon.taxon_rank if taxon.taxon_rank in ROLL_UP_RANKS else "species"  # type: ignore[assignment]
+            return Decision(
+                kind, taxon, probability, f"{taxon.display_name} is {probability:.0%} probable; {asked} was asked for."
+            )
+        for rank in ROLL_UP_RANKS:
+            name = taxon.ancestor(rank)
+            if name is None or taxon.taxon_rank == rank:
+                continue
+            total = float(probabilities_C[self._members[rank, name]].sum())
+            if total >= reliability:
+                return Decision(rank, _ancestor_taxon(taxon, rank, name), min(total, 1.0), self._why(taxon, probability, rank, name, total, asked))
+        return Decision(
+            "unknown",
+            None,
+            None,
+            f"No species, genus or family reaches the {asked} asked for; the best guess, {taxon.display_name}, "
+            f"is {probability:.0%} probable.",
+        )
+
+    @staticmethod
+    def _why(taxon: Taxon, probability: float, rank: str, name: str, total: float, asked: str) -> str:
+        return (
+            f"No species reaches the {asked} asked for (best: {taxon.display_name}, {probability:.0%}), "
+            f"but the {rank} {name} is {total:.0%} probable."
+        )
+
+
+def _ancestor_taxon(taxon: Taxon, rank: Literal["genus", "family"], name: str) -> Taxon:
+    return Taxon(
+        label=name,
+        scientific_name=name,
+        taxon_rank=rank,
+        genus=name if rank == "genus" else None,
+        family=taxon.family,
+    )

@@ -1,0 +1,297 @@
+"""Predictions -> metrics by group and by species, with intervals. The only definition of every reported figure.
+
+N test images, C classes, B bootstrap replicates. Pure numpy; no files.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from models.groups import GROUPS, Group
+
+Interval = tuple[float, float]
+Z_95 = 1.959963984540054
+NUM_BINS = 15
+NUM_BOOTSTRAP = 1000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(_Frozen):
+    """A figure and its 95% interval, both in 0 to 1."""
+
+    value: float
+    interval: Interval
+
+
+class ReliabilityBin(_Frozen):
+    """One equal-mass bin of the reliability diagram: mean confidence, accuracy, images."""
+
+    confidence: float
+    accuracy: float
+    num_images: int
+
+
+class GroupMetrics(_Frozen):
+    """Means over the species of a group that have test images. All None where there are none: never 0."""
+
+    group: Group
+    num_species: int
+    num_species_tested: int
+    num_test_images: int
+    recall: Estimate | None
+    precision: Estimate | None
+    f1: Estimate | None
+    ece: float | None
+
+
+class SpeciesMetrics(_Frozen):
+    """One species: its own recall and precision with Wilson intervals, and what it is taken for."""
+
+    label: str
+    group: Group
+    training_count: int
+    num_test_images: int
+    num_predicted: int
+    recall: Estimate | None
+    precision: Estimate | None
+    confused_with: tuple[str, ...]
+
+
+class ConfusionPair(_Frozen):
+    """``num_images`` test images of ``true`` were named ``predicted``."""
+
+    true: str
+    predicted: str
+    num_images: int
+
+
+class Evaluation(_Frozen):
+    """Everything that is reported of a model on one set of labelled photos."""
+
+    split: str
+    data_sha256: str
+    num_test_images: int
+    num_species_tested: int
+    accuracy: Estimate
+    macro_recall: Estimate
+    macro_f1: float
+    weighted_f1: float
+    ece: float
+    groups: tuple[GroupMetrics, ...]
+    species: tuple[SpeciesMetrics, ...]
+    confusions: tuple[ConfusionPair, ...]
+    reliability: dict[Literal["all", "head", "middle", "tail"], tuple[ReliabilityBin, ...]]
+    notes: tuple[str, ...] = ()
+
+    def group(self, name: Group) -> GroupMetrics:
+        """Metrics of one group."""
+        return next(group for group in self.groups if group.group == name)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """95% Wilson score interval of a proportion (Wilson, 1927).
+
+    >>> [round(bound, 3) for bound in wilson(10, 11)]
+    [0.623, 0.984]
+    """
+    if trials == 0:
+        return (0.0, 1.0)
+    p, n, z2 = successes / trials, trials, Z_95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return (float(low), float(high))
+
+
+def confusion_matrix(labels_N: NDArray[np.int64], predicted_N: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
+    """[C, C] counts, true label by row.
+
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    flat = np.bincount(labels_N * num_classes + predicted_N, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def reliability_bins(
+    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], num_bins: int = NUM_BINS
+) -> tuple[ReliabilityBin, ...]:
+    """Equal-mass bins by confidence (Nguyen & O'Connor, 2015); fewer where there are fewer images than bins."""
+    if len(confidence_N) == 0:
+        return ()
+    order = np.argsort(confidence_N, kind="stable")
+    return tuple(
+        ReliabilityBin(
+            confidence=float(confidence_N[part].mean()), accuracy=float(correct_N[part].mean()), num_images=len(part)
+        )
+        for part in np.array_split(order, min(num_bins, len(order)))
+    )
+
+
+def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
+    """Mean |confidence - accuracy| over bins, weighted by images. None for no images.
+
+    >>> expected_calibration_error([ReliabilityBin(confidence=0.9, accuracy=0.7, num_images=5)])
+    0.2
+    """
+    total = sum(part.num_images for part in bins)
+    if total == 0:
+        return None
+    return round(sum(part.num_images * abs(part.confidence - part.accuracy) for part in bins) / total, 12)
+
+
+def evaluate(
+    probabilities_NC: NDArray[np.float64],
+    labels_N: NDArray[np.int64],
+    *,
+    class_labels: Sequence[str],
+    training_counts: Sequence[int],
+    groups: Sequence[Group],
+    split: str,
+    data_sha256: str,
+    seed: int = 0,
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
+    """Evaluate calibrated probabilities against labels.
+
+    Group intervals are percentile bootstraps over images within species (seeded); accuracy and species have Wilson
+    intervals. Raises ValueError for no images.
+    """
+    if len(labels_N) == 0:
+        raise ValueError(f"split {split!r} has no images to evaluate on")
+    num_classes = len(class_labels)
+    predicted_N = probabilities_NC.argmax(axis=1)
+    confidence_N = probabilities_NC.max(axis=1)
+    correct_N = predicted_N == labels_N
+    matrix = confusion_matrix(labels_N, predicted_N, num_classes)
+    replicates = _bootstrap(matrix, seed)
+    group_C = np.array(groups)
+    members = {"all": np.ones(num_classes, dtype=bool)} | {group: group_C == group for group in GROUPS}
+    bins = {
+        name: reliability_bins(confidence_N[member[labels_N]], correct_N[member[labels_N]])
+        for name, member in members.items()
+    }
+    scores = _scores(matrix)
+    support_C = matrix.sum(axis=1)
+    return Evaluation(
+        split=split,
+        data_sha256=data_sha256,
+        num_test_images=len(labels_N),
+        num_species_tested=int((support_C > 0).sum()),
+        accuracy=Estimate(value=float(correct_N.mean()), interval=wilson(int(correct_N.sum()), len(labels_N))),
+        macro_recall=_estimate(scores["recall"], replicates["recall"], support_C > 0),
+        macro_f1=float(np.nanmean(scores["f1"])),
+        weighted_f1=float(np.nansum(scores["f1"] * support_C) / support_C.sum()),
+        ece=expected_calibration_error(bins["all"]) or 0.0,
+        groups=tuple(
+            _group_metrics(group, members[group], support_C, scores, replicates, bins[group]) for group in GROUPS
+        ),
+        species=_species_metrics(matrix, class_labels, training_counts, groups),
+        confusions=_confusions(matrix, class_labels),
+        reliability=bins,  # type: ignore[arg-type]
+        notes=notes,
+    )
+
+
+def _scores(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Recall, precision and F1 of each class, nan where a class has no test images (as scikit-learn, 0 for 0/0)."""
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
+    support, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
+    tested = support > 0
+    recall = np.where(tested, hits / np.maximum(support, 1), np.nan)
+    precision = np.where(tested, hits / np.maximum(predicted, 1), np.nan)
+    f1 = np.where(tested, 2 * hits / np.maximum(support + predicted, 1), np.nan)
+    return {"recall": recall, "precision": precision, "f1": f1}
+
+
+def _bootstrap(matrix: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.float64]]:
+    """[B, C] scores of resampled confusion matrices: images drawn with replacement within each species."""
+    rng = np.random.default_rng(seed)
+    support = matrix.sum(axis=1)
+    num_classes = len(matrix)
+    collected: dict[str, list[NDArray[np.float64]]] = {"recall": [], "precision": [], "f1": []}
+    shares = matrix / np.maximum(support, 1)[:, None]
+    shares[support == 0, 0] = 1.0
+    for _ in range(NUM_BOOTSTRAP):
+        drawn = rng.multinomial(support, shares) if num_classes else matrix
+        for name, values in _scores(drawn).items():
+            collected[name].append(values)
+    return {name: np.stack(values) for name, values in collected.items()}
+
+
+def _estimate(
+    values_C: NDArray[np.float64], replicates_BC: NDArray[np.float64], member_C: NDArray[np.bool_]
+) -> Estimate:
+    means_B = replicates_BC[:, member_C].mean(axis=1)
+    low, high = np.quantile(means_B, [0.025, 0.975])
+    return Estimate(value=float(values_C[member_C].mean()), interval=(float(low), float(high)))
+
+
+def _group_metrics(
+    group: Group,
+    member_C: NDArray[np.bool_],
+    support_C: NDArray[np.int64],
+    scores: dict[str, NDArray[np.float64]],
+    replicates: dict[str, NDArray[np.float64]],
+    bins: Sequence[ReliabilityBin],
+) -> GroupMetrics:
+    tested_C = member_C & (support_C > 0)
+    estimates = {
+        name: _estimate(scores[name], replicates[name], tested_C) if tested_C.any() else None for name in scores
+    }
+    return GroupMetrics(
+        group=group,
+        num_species=int(member_C.sum()),
+        num_species_tested=int(tested_C.sum()),
+        num_test_images=int(support_C[member_C].sum()),
+        recall=estimates["recall"],
+        precision=estimates["precision"],
+        f1=estimates["f1"],
+        ece=expected_calibration_error(bins),
+    )
+
+
+def _species_metrics(
+    matrix: NDArray[np.int64], class_labels: Sequence[str], training_counts: Sequence[int], groups: Sequence[Group]
+) -> tuple[SpeciesMetrics, ...]:
+    support_C, predicted_C = matrix.sum(axis=1), matrix.sum(axis=0)
+    return tuple(
+        SpeciesMetrics(
+            label=label,
+            group=groups[index],
+            training_count=training_counts[index],
+            num_test_images=int(support_C[index]),
+            num_predicted=int(predicted_C[index]),
+            recall=_proportion(int(matrix[index, index]), int(support_C[index])),
+            precision=_proportion(int(matrix[index, index]), int(predicted_C[index])),
+            confused_with=_confused_with(matrix, index, class_labels),
+        )
+        for index, label in enumerate(class_labels)
+    )
+
+
+def _proportion(successes: int, trials: int) -> Estimate | None:
+    return Estimate(value=successes / trials, interval=wilson(successes, trials)) if trials else None
+
+
+def _confused_with(matrix: NDArray[np.int64], index: int, class_labels: Sequence[str], most: int = 3) -> tuple[str, ...]:
+    """Labels this species was exchanged with, in either direction, most often first."""
+    exchanged_C = matrix[index] + matrix[:, index]
+    order = np.argsort(-exchanged_C, kind="stable")
+    return tuple(class_labels[other] for other in order if other != index and exchanged_C[other] > 0)[:most]
+
+
+def _confusions(matrix: NDArray[np.int64], class_labels: Sequence[str]) -> tuple[ConfusionPair, ...]:
+    pairs = [
+        ConfusionPair(true=class_labels[row], predicted=class_labels[column], num_images=int(matrix[row, column]))
+        for row, column in zip(*np.nonzero(matrix), strict=True)
+        if row != column
+    ]
+    return tuple(sorted(pairs, key=lambda pair: (-pair.num_images, pair.true, pair.predicted)))
