@@ -1,0 +1,1 @@
+"""The service: names moths over HTTP and in the browser."""

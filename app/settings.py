@@ -1,0 +1,159 @@
+"""The settings: environment variables with the prefix ``LIGHTTRAP_``, or a ``.env`` file. Values only.
+
+A wrong one stops the start with its name, its value and what was expected.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from limits import parse
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.card import Name
+
+Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
+PREFIX = "LIGHTTRAP_"
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+}
+
+
+class SettingsError(ValueError):
+    """Settings that stop the start. Each line names one setting, its value and what was expected."""
+
+
+def _rate(value: str) -> str:
+    try:
+        parse(value)
+    except ValueError as error:
+        raise ValueError("expected a rate such as '10/minute' or '100/hour'") from error
+    return value
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
+
+
+def normalise_database_url(url: str) -> str:
+    """The URL with the driver this service uses.
+
+    >>> normalise_database_url("postgres://moth@db/lighttrap")
+    'postgresql+psycopg://moth@db/lighttrap'
+    >>> normalise_database_url("sqlite:///var/lighttrap.db")
+    'sqlite+aiosqlite:///var/lighttrap.db'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("expected a URL such as postgresql://user@host/database or sqlite:///file.db")
+    driver = _DRIVERS.get(scheme, scheme)
+    if driver not in _DRIVERS.values():
+        raise ValueError("expected a URL that begins with postgresql:// or sqlite://")
+    return f"{driver}://{rest}"
+
+
+class Settings(BaseSettings):
+    """Every setting of the service. Frozen; nothing is opened or made here."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    base_url: str = Field("", description="Public address, such as https://moths.example.org; else as asked.")
+    trusted_hosts: tuple[str, ...] = Field(
+        ("*",), description='Host names this service answers to, as a JSON list; ["*"] for any.'
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Load balancers whose X-Forwarded-For and -Proto are believed, as a JSON list.",
+    )
+    data_dir: Path = Field(Path("var"), description="Folder of the SQLite file and the photos.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="sqlite:// or postgresql:// URL; SQLite in the data folder where silent."
+    )
+    database_pool: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL that are kept.")
+    store: Path = Field(Path("models/store"), description="Folder of the bundles: <name>/<version>/.")
+    default_model: Name = Field("european-moths", description="Model that answers where none is named.")
+    provider: Provider = Field("auto", description="Where models run; cuda and tensorrt fail without a GPU.")
+    public_identify: bool = Field(True, description="Identify without an account or a key.")
+
+    max_photo_bytes: int = Field(20_000_000, ge=1_000, le=1_000_000_000, description="Bytes of one photo.")
+    max_photo_pixels: int = Field(50_000_000, ge=1_024, le=1_000_000_000, description="Pixels of one photo.")
+    max_batch_photos: int = Field(64, ge=1, le=1_000, description="Photos in one batch request.")
+    max_body_bytes: int = Field(
+        220_000_000, ge=1_000, le=10_000_000_000, description="Bytes of one request's whole body with photos."
+    )
+    decode_timeout_s: float = Field(5.0, gt=0, le=120, description="Seconds one photo may take to decode.")
+    decode_workers: int = Field(
+        default_factory=lambda: min(2, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Decoding processes.",
+    )
+    max_queue: int = Field(64, ge=1, le=10_000, description="Requests that may wait; more are answered 503.")
+
+    session_hours: float = Field(12.0, gt=0, le=24 * 90, description="Hours a login lasts.")
+    login_rate: Rate = Field("10/minute", description="Log-in attempts per address and per account.")
+    predict_rate: Rate = Field("600/minute", description="Identifications per key and per address.")
+    setup_rate: Rate = Field("10/minute", description="Set-up attempts per address.")
+    drain_s: float = Field(30.0, ge=0, le=600, description="Seconds that running requests get at a stop.")
+    follow_s: float = Field(1.0, gt=0, le=60, description="Seconds between two looks at what is deployed.")
+    log_format: Literal["console", "json"] = Field("console", description="How the log is written.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        return SecretStr(normalise_database_url(text)) if text else value
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("expected an address such as https://moths.example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _photo_fits_body(self) -> Self:
+        if self.max_body_bytes < self.max_photo_bytes:
+            raise ValueError("max_body_bytes: expected at least max_photo_bytes")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL, with its driver. Holds a password: never log it."""
+        url = self.database_url.get_secret_value()
+        return url or f"sqlite+aiosqlite:///{self.data_dir / 'lighttrap.db'}"
+
+    @property
+    def photos_dir(self) -> Path:
+        """Where re-encoded photos are kept."""
+        return self.data_dir / "photos"
+
+
+def load_settings() -> Settings:
+    """Settings from the environment. Raises SettingsError with one line for each wrong one."""
+    given = os.environ.get("DATABASE_URL")
+    try:
+        if given and f"{PREFIX}DATABASE_URL" not in os.environ:
+            return Settings(database_url=SecretStr(given))
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(dict(fault)) for fault in error.errors())) from error
+    except ValueError as error:  # pydantic-settings: a list that is not JSON
+        raise SettingsError(f"{error}: expected JSON for a list") from error
+
+
+def _line(fault: dict[str, object]) -> str:
+    location = fault["loc"]
+    assert isinstance(location, tuple)
+    field = str(location[0]) if location else ""
+    expected = str(fault["msg"]).removeprefix("Value error, ")
+    if not field:
+        return f"{PREFIX}{expected.upper() if ':' not in expected else expected}"
+    shown = "(hidden)" if field == "database_url" else repr(fault["input"])
+    return f"{PREFIX}{field.upper()} is {shown}: {expected}"
