@@ -6,6 +6,7 @@ A wrong one stops the start with its name, its value and what was expected.
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlsplit
 
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -75,6 +76,9 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr(""), description="sqlite:// or postgresql:// URL; SQLite in the data folder where silent."
     )
+    database_password_file: Path | None = Field(
+        None, description="File that holds the database's password, for a URL without one (Docker secrets)."
+    )
     database_pool: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL that are kept.")
     store: Path = Field(Path("models/store"), description="Folder of the bundles: <name>/<version>/.")
     default_model: Name = Field("european-moths", description="Model that answers where none is named.")
@@ -139,13 +143,33 @@ def load_settings() -> Settings:
     """Settings from the environment. Raises SettingsError with one line for each wrong one."""
     given = os.environ.get("DATABASE_URL")
     try:
-        if given and f"{PREFIX}DATABASE_URL" not in os.environ:
-            return Settings(database_url=SecretStr(given))
-        return Settings()
+        silent = f"{PREFIX}DATABASE_URL" not in os.environ
+        settings = Settings(database_url=SecretStr(given)) if given and silent else Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(fault)) for fault in error.errors())) from error
     except ValueError as error:  # pydantic-settings: a list that is not JSON
         raise SettingsError(f"{error}: expected JSON for a list") from error
+    if settings.database_password_file is None:
+        return settings
+    url = _with_password(settings.database, settings.database_password_file)
+    return settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+def _with_password(url: str, file: Path) -> str:
+    """The URL with the password that the file holds: what a secret mounted into a container needs."""
+    named = f"{PREFIX}DATABASE_PASSWORD_FILE is {str(file)!r}"
+    parts = urlsplit(url)
+    if not parts.username or parts.password is not None or not url.startswith("postgresql"):
+        expected = "postgresql://user@host/database"
+        raise SettingsError(f"{named}: expected {PREFIX}DATABASE_URL to be {expected}, without a password")
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{named}: expected a text file this process may read") from error
+    if not password:
+        raise SettingsError(f"{named}: expected a password in it, but it is empty")
+    user, _, rest = parts.netloc.partition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{rest}").geturl()
 
 
 def _line(fault: dict[str, object]) -> str:

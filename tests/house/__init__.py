@@ -1,0 +1,1 @@
+"""Whether the documentation, the packaging and the tools say what the code does."""
