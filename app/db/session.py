@@ -1,8 +1,11 @@
-"""Engines and session factories for SQLite and PostgreSQL. Knows no table."""
+"""Engines and session factories for SQLite and PostgreSQL. Knows no table.
+
+Both databases read what was last committed, statement by statement, and lock at the first write.
+"""
 
 from typing import Any, TypeAlias
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
@@ -11,14 +14,16 @@ Sessions: TypeAlias = async_sessionmaker[AsyncSession]
 """What makes sessions; ``async with sessions() as session`` rolls back unless it was committed."""
 
 _BUSY_TIMEOUT_MS = 10_000
+_READS = ("SELECT", "PRAGMA", "EXPLAIN", "BEGIN")
+_STARTUP_LOCK = 0x4C69_6768_7474_7261  # "Lighttra": any number that no other program of the database uses
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     """An engine for ``sqlite+aiosqlite://`` or ``postgresql+psycopg://``."""
     if make_url(url).get_backend_name() == "sqlite":
-        engine = _create_async_engine(url)
+        engine = _create_async_engine(url, pool_size=pool_size, max_overflow=pool_size)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "before_cursor_execute", _begin_at_first_write)
         return engine
     return _create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
 
@@ -28,20 +33,42 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
+async def lock_database(session: AsyncSession) -> None:
+    """Let nobody else who calls this (SQLite: nobody else who writes) pass until this transaction ends."""
+    if session.get_bind().dialect.name == "sqlite":
+        await session.execute(text("BEGIN IMMEDIATE"))
+    else:
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STARTUP_LOCK})
+
+
+def lock_connection(connection: Connection) -> None:
+    """What ``lock_database`` does, for a connection without a session (migrations)."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STARTUP_LOCK})
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin late, which lets one see two states: we begin them ourselves.
+    # The driver begins transactions by itself and late; we begin them, see below.
     connection.isolation_level = None
     cursor = connection.cursor()
     # FULL: a commit that was answered survives a power cut. WAL: readers never wait for the writer.
     for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        f"busy_timeout={_BUSY_TIMEOUT_MS}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _begin_sqlite(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _begin_at_first_write(connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
+    # A transaction that reads first and writes later fails at once ("database is locked", whatever the
+    # timeout) when another one committed in between. So: take the write lock with the first write, and wait.
+    if statement.lstrip()[:8].upper().startswith(_READS):
+        return
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

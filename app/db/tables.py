@@ -182,7 +182,7 @@ class SetupTokenRow(Table):
 
 
 class ApiKeyRow(Table):
-    """A key of a program: 256 random bits, shown once, kept as a hash. ``scopes`` are words, spaces between."""
+    """A key of a program: 256 random bits, shown once, kept as a hash. ``scopes``: words, spaces between."""
 
     __tablename__ = "api_key"
 
@@ -194,6 +194,16 @@ class ApiKeyRow(Table):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class RateRow(Table):
+    """How often something was tried in a window of time, so that all replicas count together."""
+
+    __tablename__ = "rate"
+
+    key: Mapped[str] = mapped_column(String(400), primary_key=True)
+    count: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class IdentificationRow(Table):

@@ -1,0 +1,1 @@
+"""The rules of the service. They see no HTTP and never commit: the request does."""

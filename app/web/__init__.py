@@ -1,0 +1,1 @@
+"""HTTP and pages: parse, call one service, render."""

@@ -1,0 +1,145 @@
+"""What route functions ask for: a session, who is calling, the services made in ``app.main``."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.session import Sessions
+from app.db.tables import Role
+from app.errors import BadForm, Forbidden, LoginRequired
+from app.services.accounts import ANONYMOUS, Caller, caller_of_key, caller_of_login
+from app.settings import Settings
+
+AfterCommit = Callable[[], Awaitable[None]]
+_AFTER_COMMIT = "after_commit"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """A session whose transaction is committed when the route function returns, before the response is sent.
+
+    A connection is taken at the first query and kept until then: a slow route asks for ``SessionFactory``.
+    """
+    sessions: Sessions = request.app.state.sessions
+    async with sessions() as session:
+        yield session
+        await session.commit()
+        for act in session.info.pop(_AFTER_COMMIT, []):
+            await act()
+
+
+def after_commit(session: AsyncSession, act: AfterCommit) -> None:
+    """Await ``act`` once the request's transaction is committed, before its response; never if it is not."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(act)
+
+
+def get_sessions(request: Request) -> Sessions:
+    """The session factory."""
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def get_settings(request: Request) -> Settings:
+    """The settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+# scope="function": with the default scope, the code after ``yield`` runs when the response is on its way
+# already, and a commit that fails would have answered 200.
+Session = Annotated[AsyncSession, Depends(get_session, scope="function")]
+SessionFactory = Annotated[Sessions, Depends(get_sessions)]
+CurrentSettings = Annotated[Settings, Depends(get_settings)]
+
+
+def is_secure(request: Request) -> bool:
+    """Whether the browser speaks TLS with us, or with the load balancer in front."""
+    base_url: str = request.app.state.settings.base_url
+    return base_url.startswith("https://") if base_url else request.url.scheme == "https"
+
+
+def own_origin(request: Request) -> str:
+    """Our origin as a browser writes it."""
+    base_url: str = request.app.state.settings.base_url
+    if not base_url:
+        return f"{request.url.scheme}://{request.url.netloc}".lower()
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def login_cookie(request: Request) -> str:
+    """Name of the cookie that holds the login's token: with TLS, one that no subdomain can set."""
+    return "__Host-lighttrap" if is_secure(request) else "lighttrap"
+
+
+def check_origin(request: Request) -> None:
+    """Raises BadForm when a browser says that another site made it send this."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.lower() != own_origin(request):
+        raise BadForm("This was sent from another site, so nothing was changed.")
+    if origin is None and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise BadForm("This was sent from another site, so nothing was changed.")
+
+
+async def get_caller(request: Request) -> Caller:
+    """Who is calling: by API key, else by login, else nobody. In a short session of its own.
+
+    Raises LoginRequired for a bad key, BadForm when a login's cookie comes along with another site's request.
+    """
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    token = request.cookies.get(login_cookie(request))
+    if scheme.lower() != "bearer" and token is None:
+        return ANONYMOUS
+    sessions: Sessions = request.app.state.sessions
+    async with sessions() as session:
+        if scheme.lower() == "bearer":
+            caller = await caller_of_key(session, key.strip())
+        else:
+            caller = await caller_of_login(session, token or "")
+            if request.method not in _SAFE_METHODS and not caller.is_anonymous:
+                check_origin(request)
+        await session.commit()
+    return caller
+
+
+CurrentCaller = Annotated[Caller, Depends(get_caller)]
+
+
+def require_role(role: Role) -> Callable[[CurrentCaller], Caller]:
+    """A dependency that lets accounts of this role through. For pages."""
+
+    def required(caller: CurrentCaller) -> Caller:
+        if caller.is_anonymous:
+            raise LoginRequired("Log in to see this.")
+        if not caller.has_role(role):
+            raise Forbidden(f"This needs an account with the role {role}.")
+        return caller
+
+    return required
+
+
+def require_scope(scope: str) -> Callable[[CurrentCaller], Caller]:
+    """A dependency that lets keys with this scope and accounts whose role covers it through. For the API."""
+
+    def required(caller: CurrentCaller) -> Caller:
+        if caller.is_anonymous:
+            raise LoginRequired("This needs a login or an API key.", headers={"WWW-Authenticate": "Bearer"})
+        if not caller.may(scope):
+            raise Forbidden(f"This needs the scope {scope}.")
+        return caller
+
+    return required
+
+
+def require_identify(caller: CurrentCaller, settings: CurrentSettings) -> Caller:
+    """Everybody where identifying is public, else accounts and keys with the scope ``predict``."""
+    return caller if settings.public_identify else require_scope("predict")(caller)
+
+
+Identifier = Annotated[Caller, Depends(require_identify)]
+Viewer = Annotated[Caller, Depends(require_role(Role.VIEWER))]
+Admin = Annotated[Caller, Depends(require_role(Role.ADMIN))]
+ApiAdmin = Annotated[Caller, Depends(require_scope("admin"))]
