@@ -55,6 +55,22 @@ def top_k(probabilities_C: NDArray[np.float64], k: int) -> list[int]:
     return [int(index) for index in np.argsort(-probabilities_C, kind="stable")[:k]]
 
 
+def prediction_set(probabilities_C: NDArray[np.float64], coverage: float) -> list[int]:
+    """Smallest set of classes whose probabilities sum to at least ``coverage``; best first.
+
+    By summed probability, not conformal: nothing guarantees that the true class is in it as often as that.
+
+    >>> prediction_set(np.array([0.1, 0.6, 0.3]), 0.9)
+    [1, 2]
+    >>> prediction_set(np.array([0.99, 0.01]), 0.9)
+    [0]
+    """
+    order = np.argsort(-probabilities_C, kind="stable")
+    reached = np.cumsum(probabilities_C[order])
+    size = int(np.searchsorted(reached, coverage - 1e-12)) + 1  # rounding must not add a class
+    return [int(index) for index in order[:size]]
+
+
 @dataclass(frozen=True)
 class Decision:
     """What an answer commits to. ``probability`` is the calibrated probability that ``taxon`` is right."""
@@ -68,11 +84,11 @@ class Decision:
 class RollUp:
     """Species -> genus -> family -> unknown, along the lineage of the most probable label.
 
-    The lowest rank whose summed probability reaches the asked reliability wins. Only the label's *own* ancestors are
-    asked: the most probable genus overall may belong to another lineage.
+    The lowest rank whose summed probability reaches the asked reliability wins. Only the label's *own*
+    ancestors are asked: the most probable genus overall may belong to another lineage.
 
-    >>> oak = Taxon(label="a", scientific_name="Lasiocampa quercus", genus="Lasiocampa", family="Lasiocampidae")
-    >>> clover = Taxon(label="b", scientific_name="Lasiocampa trifolii", genus="Lasiocampa", family="Lasiocampidae")
+    >>> oak = Taxon(label="a", scientific_name="Lasiocampa quercus", genus="Lasiocampa")
+    >>> clover = Taxon(label="b", scientific_name="Lasiocampa trifolii", genus="Lasiocampa")
     >>> rule = RollUp([oak, clover])
     >>> rule.decide(np.array([0.6, 0.4]), reliability=0.9).taxon.scientific_name
     'Lasiocampa'
@@ -92,9 +108,12 @@ class RollUp:
         taxon, probability = self._taxa[best], float(probabilities_C[best])
         asked = f"{reliability:.0%}"
         if probability >= reliability:
-            kind: DecisionKind = taxon.taxon_rank if taxon.taxon_rank in ROLL_UP_RANKS else "species"  # type: ignore[assignment]
+            kind: DecisionKind = taxon.taxon_rank if taxon.taxon_rank in ROLL_UP_RANKS else "species"
             return Decision(
-                kind, taxon, probability, f"{taxon.display_name} is {probability:.0%} probable; {asked} was asked for."
+                kind,
+                taxon,
+                probability,
+                f"{taxon.display_name} is {probability:.0%} probable; {asked} was asked for.",
             )
         for rank in ROLL_UP_RANKS:
             name = taxon.ancestor(rank)
@@ -102,13 +121,18 @@ class RollUp:
                 continue
             total = float(probabilities_C[self._members[rank, name]].sum())
             if total >= reliability:
-                return Decision(rank, _ancestor_taxon(taxon, rank, name), min(total, 1.0), self._why(taxon, probability, rank, name, total, asked))
+                return Decision(
+                    rank,
+                    _ancestor_taxon(taxon, rank, name),
+                    min(total, 1.0),
+                    self._why(taxon, probability, rank, name, total, asked),
+                )
         return Decision(
             "unknown",
             None,
             None,
-            f"No species, genus or family reaches the {asked} asked for; the best guess, {taxon.display_name}, "
-            f"is {probability:.0%} probable.",
+            f"No species, genus or family reaches the {asked} asked for; the best guess, "
+            f"{taxon.display_name}, is {probability:.0%} probable.",
         )
 
     @staticmethod

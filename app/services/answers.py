@@ -1,0 +1,149 @@
+"""What an identification answers, as it is sent, saved and shown. Values only; field names are Darwin Core's.
+
+Every ``probability`` is a calibrated one, in 0 to 1; a raw model output is a ``score``, never a probability.
+"""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.decision import DecisionKind
+from models.groups import Group
+from models.photo_quality import PhotoWarning
+from models.taxonomy import Taxon
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AnsweringModel(_Answer):
+    """Which bundle answered. ``epoch`` counts the promotions of this model."""
+
+    name: str
+    version: str
+    sha256: str
+    epoch: int
+
+
+class DecisionAnswer(_Answer):
+    """What the answer commits to: the lowest rank that reaches the asked reliability, or ``unknown``."""
+
+    kind: DecisionKind
+    reason: Annotated[str, Field(description="One sentence: why this rank and not a lower one.")]
+    taxon: Taxon | None
+    probability: Annotated[
+        Probability | None,
+        Field(description="Calibrated probability that `taxon` is right; null for unknown."),
+    ]
+
+
+class Evidence(_Answer):
+    """How this species did on the test images of the bundle. Null where there were none: never 0."""
+
+    recall: Annotated[
+        Probability | None, Field(description="Share of its test images that were named right.")
+    ]
+    recall_interval: Annotated[
+        tuple[Probability, Probability] | None, Field(description="95% Wilson interval of the recall.")
+    ]
+    precision: Annotated[
+        Probability | None, Field(description="Share of images given this name that had it.")
+    ]
+    num_test_images: int
+    confused_with: Annotated[tuple[str, ...], Field(description="Labels it is taken for, most often first.")]
+
+
+class Prediction(_Answer):
+    """One label of the species list, with how likely it is and how far that can be trusted."""
+
+    taxon: Taxon
+    probability: Annotated[
+        Probability, Field(description="Temperature-scaled softmax over the species list.")
+    ]
+    score: Annotated[
+        float, Field(description="Raw model output (logit), mean over the photos. Not a probability.")
+    ]
+    group: Annotated[Group, Field(description="By the number of training images alone.")]
+    training_count: int
+    evidence: Evidence
+
+
+class SetTaxon(_Answer):
+    """A member of the prediction set."""
+
+    label: str
+    scientific_name: str | None
+
+
+class PredictionSet(_Answer):
+    """The labels to keep in mind."""
+
+    coverage: Annotated[
+        Probability,
+        Field(
+            description="Nominal: `taxa` is the smallest set of labels whose calibrated probabilities sum to "
+            "at least this. It is by summed probability and not yet conformal: no coverage is guaranteed."
+        ),
+    ]
+    taxa: tuple[SetTaxon, ...]
+
+
+class ImageAnswer(_Answer):
+    """One photo as it was sent; pixels are those of the upright photo. No pixel of it is in here."""
+
+    sha256: Annotated[str, Field(description="Of the bytes that were sent.")]
+    width_px: int
+    height_px: int
+    format: str
+    orientation_applied: bool
+    event_date: Annotated[
+        datetime | date | None,
+        Field(description="As the request says, else as the photo's EXIF says (local time, no zone)."),
+    ]
+    decimal_latitude: Annotated[
+        float | None, Field(description="WGS 84. As the request says, else as the photo's EXIF says.")
+    ]
+    decimal_longitude: Annotated[
+        float | None, Field(description="WGS 84. As the request says, else as the photo's EXIF says.")
+    ]
+    warnings: Annotated[
+        tuple[PhotoWarning, ...], Field(description="What about the photo makes the answer less certain.")
+    ]
+
+
+class NearestImage(_Answer):
+    """A training image near to the photo."""
+
+    label: str
+    similarity: Annotated[float, Field(ge=-1, le=1, description="Cosine of the two embeddings.")]
+
+
+class Explanation(_Answer):
+    """Where the model looked, for the first photo."""
+
+    heatmap_png_base64: Annotated[
+        str, Field(description="PNG: the model's own view of the photo, with the heat laid over it.")
+    ]
+    heatmap_method: Annotated[str, Field(description="What the heat is, in one sentence.")]
+    nearest: Annotated[
+        tuple[NearestImage, ...],
+        Field(description="Nearest training images; empty where the bundle carries none, as today's do."),
+    ] = ()
+
+
+class IdentifyAnswer(_Answer):
+    """One answer about one animal, as sent and saved."""
+
+    id: UUID
+    created_at: datetime
+    model: AnsweringModel
+    decision: DecisionAnswer
+    predictions: Annotated[tuple[Prediction, ...], Field(description="The `top_k` labels, best first.")]
+    prediction_set: PredictionSet
+    images: tuple[ImageAnswer, ...]
+    explanation: Explanation | None
