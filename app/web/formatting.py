@@ -1,0 +1,91 @@
+"""Numbers, names and times in words. Pure functions; knows nothing of templates or requests."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from models.groups import GROUPS, Group
+from models.metrics import Estimate
+
+GROUP_SYMBOLS: dict[Group, str] = {"head": "●", "middle": "■", "tail": "◆"}
+"""A sign for each group, so that colour is never the only difference."""
+
+NO_SPECIES = "no species"
+NO_TEST_PHOTOS = "no test photos"
+
+
+def share(value: float) -> str:
+    """A measured proportion as a whole percentage.
+
+    >>> share(0.9375), share(1.0)
+    ('94%', '100%')
+    """
+    return f"{value:.0%}"
+
+
+def probability_words(value: float) -> str:
+    """A calibrated probability in percent; never 0% or 100%, which no estimate can promise.
+
+    >>> [probability_words(p) for p in (0.943, 0.9999, 0.0004)]
+    ['94%', 'over 99%', 'under 1%']
+    """
+    if value > 0.99:
+        return "over 99%"
+    return "under 1%" if value < 0.01 else f"{value:.0%}"
+
+
+def interval_words(interval: Sequence[float]) -> str:
+    """A 95% interval in percent.
+
+    >>> interval_words((0.623, 0.984))
+    '62–98%'
+    """
+    low, high = interval
+    return f"{100 * low:.0f}–{100 * high:.0f}%"  # noqa: RUF001 - a range takes an en dash
+
+
+def estimate_words(estimate: Estimate | None, absent: str = NO_TEST_PHOTOS) -> str:
+    """A figure with its interval, or why there is none.
+
+    >>> estimate_words(Estimate(value=10 / 11, interval=(0.623, 0.984)))
+    '91% (62–98%)'
+    >>> estimate_words(None, NO_SPECIES)
+    'no species'
+    """
+    return absent if estimate is None else f"{share(estimate.value)} ({interval_words(estimate.interval)})"
+
+
+def points_words(difference: float) -> str:
+    """A difference of two proportions in percentage points, with its sign.
+
+    >>> points_words(0.142), points_words(-0.03), points_words(0.0)
+    ('+14 points', '−3 points', '0 points')
+    """
+    points = round(100 * difference)
+    if points == 0:
+        return "0 points"
+    sign = "+" if points > 0 else "−"  # noqa: RUF001 - a true minus sign is read out as one
+    return f"{sign}{abs(points)} point{'' if abs(points) == 1 else 's'}"
+
+
+def count_words(number: int, singular: str, plural: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> count_words(1, "photo"), count_words(1653, "photo"), count_words(2, "species", "species")
+    ('1 photo', '1,653 photos', '2 species')
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def moment_words(moment: datetime) -> str:
+    """A moment for people; the machine-readable one stands beside it in the markup.
+
+    >>> from datetime import UTC
+    >>> moment_words(datetime(2025, 5, 3, 21, 4, tzinfo=UTC))
+    '3 May 2025, 21:04 UTC'
+    """
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def group_order(group: Group) -> int:
+    """Sort key of a group: head first."""
+    return GROUPS.index(group)

@@ -1,0 +1,191 @@
+"""Frozen views of the small pages: one class for each template, the values it shows and nothing to decide."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from models.groups import Group
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One deployed model in a selector."""
+
+    name: str
+    title: str
+    version: str
+    num_species: int
+    selected: bool
+
+    @property
+    def text(self) -> str:
+        """What the selector says."""
+        return f"{self.title} ({self.num_species} species)"
+
+
+@dataclass(frozen=True)
+class IdentifyView:
+    """``/``: where photos go in."""
+
+    template: ClassVar[str] = "identify.html"
+    title: ClassVar[str] = "Identify moths"
+
+    models: tuple[ModelChoice, ...]
+    may_identify: bool
+    max_photo_megabytes: int
+    max_photo_megapixels: int
+    max_photos: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class IdentificationRecord:
+    """One identification in the list."""
+
+    id: str
+    created_at: datetime
+    name: str
+    italic: bool
+    common_name: str | None
+    certainty: str
+    model: str
+    photo_url: str
+    photo_alt: str
+
+
+@dataclass(frozen=True)
+class IdentificationsView:
+    """``/identifications``: newest first."""
+
+    template: ClassVar[str] = "identifications.html"
+    title: ClassVar[str] = "Identifications"
+
+    records: tuple[IdentificationRecord, ...]
+    newer_url: str | None
+    older_url: str | None
+
+
+@dataclass(frozen=True)
+class TaxonName:
+    """A name as it is set: scientific names below family in italics, labels and families upright."""
+
+    text: str
+    italic: bool
+    common: str | None = None
+
+
+@dataclass(frozen=True)
+class SpeciesRow:
+    """One species of a model's list, with what is known of how well it is found."""
+
+    name: TaxonName
+    family: str | None
+    group: Group
+    training_count: int
+    recall: str
+    band: tuple[float, float] | None
+    recall_percent: float | None
+    num_test_images: int
+    confused_with: tuple[TaxonName, ...]
+
+
+@dataclass(frozen=True)
+class SortLink:
+    """Head of a column: where a click leads, and how the column is sorted now."""
+
+    text: str
+    url: str
+    aria_sort: str | None
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class SpeciesView:
+    """``/species``: what a model knows."""
+
+    template: ClassVar[str] = "species.html"
+    title: ClassVar[str] = "Species"
+
+    models: tuple[ModelChoice, ...]
+    model: str
+    version: str
+    q: str
+    group: str
+    sort: str
+    order: str
+    columns: tuple[SortLink, ...]
+    rows: tuple[SpeciesRow, ...]
+    summary: str
+    group_rule: str
+    tested_on: str
+
+
+@dataclass(frozen=True)
+class LoginView:
+    """``/login``."""
+
+    template: ClassVar[str] = "login.html"
+    title: ClassVar[str] = "Sign in"
+
+    form_token: str
+    next_path: str = "/"
+    name: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SetupView:
+    """``/setup``: makes the first admin, once."""
+
+    template: ClassVar[str] = "setup.html"
+    title: ClassVar[str] = "Set up Lighttrap"
+
+    form_token: str
+    token: str
+    min_password: int
+    name: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ProblemField:
+    """A field that is wrong, and how."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ProblemView:
+    """A refused request, as a page."""
+
+    template: ClassVar[str] = "problem.html"
+
+    title: str
+    status: int
+    detail: str
+    type: str
+    request_id: str | None = None
+    errors: tuple[ProblemField, ...] = ()
+    login_url: str | None = None
+
+
+@dataclass(frozen=True)
+class ProblemExplainedView:
+    """``/problems/<slug>``: what a kind of problem means."""
+
+    template: ClassVar[str] = "problem_explained.html"
+
+    title: str
+    status: int
+    type: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class NothingDeployedView:
+    """A page that needs a model where none is deployed."""
+
+    template: ClassVar[str] = "nothing_deployed.html"
+
+    title: str
