@@ -1,0 +1,1 @@
+"""Makes classifiers: photographs in, a bundle out. Never imports the service."""

@@ -1,0 +1,112 @@
+"""Backbones by name. The one file that imports timm; knows nothing of classes, losses or photos.
+
+Legend: B batch, D features, h w grid.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from training.pretrained import load_folded_mobilenet
+
+
+@dataclass(frozen=True)
+class PixelRange:
+    """Mean and standard deviation that a backbone expects, for pixels in 0 to 255."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Backbone(nn.Module):
+    """A timm network cut before its pooling. Maps normalised images [B, 3, H, W] to features [B, D, h, w]."""
+
+    def __init__(self, name: str, network: nn.Module, pixels: PixelRange, grid_prefix: int) -> None:
+        super().__init__()
+        self.name = name
+        self.network = network
+        self.pixels = pixels
+        self.embedding_dim = int(network.num_features)  # type: ignore[call-overload]
+        self._grid_prefix = grid_prefix
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Feature map [B, D, h, w]; a transformer's patch tokens are laid back on their grid."""
+        features: Tensor = self.network.forward_features(image_BCHW)  # type: ignore[operator]
+        if features.ndim == 3:
+            side = int((features.shape[1] - self._grid_prefix) ** 0.5)
+            patches = features[:, self._grid_prefix :]
+            features = patches.transpose(1, 2).reshape(-1, patches.shape[2], side, side)
+        elif features.shape[1] != self.embedding_dim:
+            features = features.permute(0, 3, 1, 2)
+        return features
+
+    def stages(self) -> list[nn.Module]:
+        """Parts in order from the stem, as far as the network names them: what can be frozen from below."""
+        network = self.network
+        stem = [getattr(network, name) for name in ("conv_stem", "bn1", "conv1", "stem", "patch_embed") if hasattr(network, name)]
+        if hasattr(network, "layer1"):
+            blocks = [network.layer1, network.layer2, network.layer3, network.layer4]
+        else:
+            blocks = list(getattr(network, "blocks", None) or getattr(network, "stages", []))  # type: ignore[arg-type]
+        return [nn.ModuleList(stem), *blocks]  # type: ignore[list-item]
+
+
+def make_backbone(name: str, pretrained: str, size_px: int) -> Backbone:
+    """A backbone by timm's name with weights from ``none``, ``timm``, a ``.npz`` or a ``.safetensors`` file.
+
+    Raises ValueError for an unknown name, with near ones, and for weights that do not fit.
+    """
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "see timm.list_models()"
+        raise ValueError(f"unknown backbone {name!r}; near names: {near}")
+    folded = pretrained.endswith(".npz")
+    network = _create(name, pretrained == "timm", size_px, same_padding=folded)
+    if folded:
+        load_folded_mobilenet(network, Path(pretrained))
+        pixels = PixelRange((128.0,) * 3, (128.0,) * 3)
+    else:
+        pixels = _pixel_range(network)
+    if pretrained.endswith(".safetensors"):
+        _load_safetensors(network, Path(pretrained))
+    elif pretrained not in ("none", "timm") and not folded:
+        raise ValueError(f"pretrained={pretrained!r}: expected none, timm, or a .npz or .safetensors file")
+    return Backbone(name, network, pixels, int(getattr(network, "num_prefix_tokens", 0) or 0))
+
+
+def _create(name: str, pretrained: bool, size_px: int, *, same_padding: bool) -> nn.Module:
+    options: dict[str, object] = {"pad_type": "same"} if same_padding else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # timm warns of names it will rename
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, img_size=size_px, **options)
+        except TypeError:  # only networks with fixed grids, such as ViT, take img_size
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+
+
+def _pixel_range(network: nn.Module) -> PixelRange:
+    settings = network.pretrained_cfg
+    mean = tuple(float(value) * 255 for value in settings["mean"])  # type: ignore[index]
+    std = tuple(float(value) * 255 for value in settings["std"])  # type: ignore[index]
+    return PixelRange(mean, std)  # type: ignore[arg-type]
+
+
+def _load_safetensors(network: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"{path}: there are no weights here")
+    state = load_file(path)
+    wanted = network.state_dict()
+    fitting = {key: value for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}
+    missing = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
+    if missing:
+        raise ValueError(f"{path}: {len(missing)} tensors of {len(wanted)} are missing or differ, first {missing[0]!r}")
+    network.load_state_dict({**wanted, **fitting})
+
+
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """All batch normalisations of a module, timm's fused ones included, in order."""
+    return [part for part in module.modules() if isinstance(part, torch.nn.BatchNorm2d)]

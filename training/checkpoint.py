@@ -1,0 +1,59 @@
+"""A run folder's state on disk: written whole or not at all, read without unpickling code."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+CHECKPOINT, WEIGHTS, METRICS = "checkpoint.pt", "final.safetensors", "metrics.jsonl"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint durably: a kill at any moment leaves the old or the new one."""
+    part = folder / f"{CHECKPOINT}.part"
+    with part.open("wb") as stream:
+        torch.save(state, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The state to resume from, or None at the beginning. Raises ValueError for a damaged file."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises unpickling, zip and runtime errors alike
+        raise ValueError(f"{path}: damaged; delete it to begin this run again") from error
+    return state
+
+
+def save_weights(folder: Path, network: nn.Module) -> None:
+    """Write the final weights, whole or not at all."""
+    part = folder / f"{WEIGHTS}.part"
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
+    part.replace(folder / WEIGHTS)
+
+
+def load_weights(folder: Path, network: nn.Module) -> None:
+    """Load the final weights into a network. Raises ValueError where the run has not finished."""
+    path = folder / WEIGHTS
+    if not path.exists():
+        raise ValueError(f"{folder}: this run has not finished; run `train` with the same --out to resume it")
+    network.load_state_dict(load_file(path))
+
+
+def append_metrics(folder: Path, record: dict[str, Any]) -> None:
+    """Add one epoch's line, replacing lines of this and later epochs that a killed run left behind."""
+    path = folder / METRICS
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["epoch"] < record["epoch"]]
+    part = path.with_suffix(".part")
+    part.write_text("\n".join([*kept, json.dumps(record)]) + "\n")
+    part.replace(path)

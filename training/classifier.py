@@ -1,0 +1,75 @@
+"""Backbone, pooling and head as one network. Legend: B batch, C classes, D features, h w grid."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.backbones import Backbone, batch_norms, make_backbone
+from training.config import RunConfig
+from training.heads import make_head
+
+
+class Outputs(NamedTuple):
+    """What a bundle's graph answers."""
+
+    logits_BC: Tensor
+    embedding_BD: Tensor
+    features_BDhw: Tensor
+
+
+class Classifier(nn.Module):
+    """Pixels 0 to 255 -> logits. Normalisation is inside, so that nobody else has to know it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone, head: nn.Module, *, dropout: float = 0.0, frozen_stages: int = 0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.head = head
+        self.register_buffer("mean", torch.tensor(backbone.pixels.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.pixels.std).view(1, 3, 1, 1), persistent=False)
+        self._frozen = self._freeze(frozen_stages)
+
+    def normalise(self, pixels_BCHW: Tensor) -> Tensor:
+        """Pixels 0 to 255 -> what the backbone expects."""
+        return (pixels_BCHW - self.mean) / self.std
+
+    def forward(self, pixels_BCHW: Tensor) -> Tensor:
+        """Logits [B, C] for float pixels [B, 3, H, W]."""
+        return self.outputs(pixels_BCHW).logits_BC
+
+    def outputs(self, pixels_BCHW: Tensor) -> Outputs:
+        """Logits, L2-normalised embedding and feature map."""
+        features_BDhw = self.backbone(self.normalise(pixels_BCHW))
+        pooled_BD = features_BDhw.mean(dim=(2, 3))
+        logits_BC = self.head(self.dropout(pooled_BD))
+        return Outputs(logits_BC, functional.normalize(pooled_BD, dim=1), features_BDhw)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Training mode for what learns; frozen stages keep their statistics too."""
+        super().train(mode)
+        for stage in self._frozen:
+            stage.eval()
+        return self
+
+    def _freeze(self, count: int) -> list[nn.Module]:
+        stages = self.backbone.stages()
+        if count > len(stages):
+            raise ValueError(f"frozen_stages={count}: {self.backbone.name} has {len(stages)} stages")
+        for stage in stages[:count]:
+            stage.requires_grad_(False)
+        return stages[:count]
+
+
+def make_classifier(config: RunConfig, num_classes: int) -> Classifier:
+    """The network that a configuration describes, for a species list of ``num_classes``."""
+    backbone = make_backbone(config.model.backbone, config.model.pretrained, config.size_px)
+    head = make_head(config.model.head, backbone.embedding_dim, num_classes)
+    return Classifier(backbone, head, dropout=config.model.dropout, frozen_stages=config.model.frozen_stages)
+
+
+__all__ = ["Classifier", "Outputs", "batch_norms", "make_classifier"]

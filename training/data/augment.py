@@ -1,0 +1,46 @@
+"""One training photo -> one random view. Randomness comes from the caller's seeded torch generator state."""
+
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+
+from training.config import Augment
+
+
+def make_augmentation(settings: Augment, size_px: int) -> v2.Compose:
+    """uint8 [3, H, W] -> uint8 [3, size_px, size_px], by torchvision's v2 transforms."""
+    steps: list[torch.nn.Module] = [
+        v2.RandomResizedCrop(
+            size_px,
+            scale=(settings.scale_min, 1.0),
+            ratio=(1 / settings.ratio, settings.ratio),
+            interpolation=InterpolationMode.BILINEAR,
+            antialias=True,
+        )
+    ]
+    if settings.rotate_deg:
+        steps.insert(0, _EdgeRotation(settings.rotate_deg))
+    if settings.flip:
+        steps.append(v2.RandomHorizontalFlip())
+    jitter = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
+    if any(jitter):
+        steps.append(v2.ColorJitter(*jitter))
+    if settings.erase:
+        steps.append(v2.RandomErasing(settings.erase, scale=(0.02, 0.2), value=128))
+    return v2.Compose(steps)
+
+
+class _EdgeRotation(torch.nn.Module):
+    """Rotation that fills corners with the photo's own mean border colour rather than black."""
+
+    def __init__(self, degrees: float) -> None:
+        super().__init__()
+        self.degrees = degrees
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Rotate uint8 [3, H, W] by a random angle."""
+        angle = float(torch.empty(()).uniform_(-self.degrees, self.degrees))
+        border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], dim=1)
+        fill = [float(value) for value in border.float().mean(dim=1)]
+        rotated: Tensor = v2.functional.rotate(image, angle, InterpolationMode.BILINEAR, fill=fill)
+        return rotated

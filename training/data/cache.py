@@ -1,0 +1,82 @@
+"""Photos decoded once: a flat uint8 file of photos of one size, and where each begins.
+
+Evaluation keeps what ``models.preprocess`` gives, byte for byte; training keeps whole photos to crop from.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.preprocess import PhotoLimits, Preprocessing, canvas, preprocess
+from training.data.index import Sample
+
+_LIMITS = PhotoLimits(max_bytes=500_000_000, max_pixels=400_000_000)
+
+
+Wanted = Preprocessing | int
+"""A square as serving sees it, or the short side of a whole photo."""
+
+
+class PhotoCache:
+    """Decoded photos by their place in ``samples``: uint8 [H, W, 3]."""
+
+    def __init__(self, pixels: NDArray[np.uint8], shapes: NDArray[np.int64]) -> None:
+        sizes = shapes[:, 0] * shapes[:, 1] * 3
+        self._pixels, self._shapes = pixels, shapes
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __getitem__(self, place: int) -> NDArray[np.uint8]:
+        height, width = self._shapes[place]
+        flat = self._pixels[self._starts[place] : self._starts[place + 1]]
+        return flat.reshape(height, width, 3)
+
+
+def open_cache(folder: Path, root: Path, samples: Sequence[Sample], wanted: Wanted) -> PhotoCache:
+    """The cache for these photos at this size, made if it is not there. Safe to be killed: a half file is not used.
+
+    Raises ValueError where a photo has changed or vanished since ``prepare``.
+    """
+    digest = hashlib.sha256("\n".join(sample.sha256 for sample in samples).encode()).hexdigest()[:16]
+    pixels_path = folder / "cache" / f"{digest}-{_tag(wanted)}.npy"
+    shapes_path = pixels_path.with_suffix(".json")
+    if not shapes_path.exists():
+        pixels_path.parent.mkdir(parents=True, exist_ok=True)
+        _build(pixels_path, shapes_path, root, samples, wanted)
+    shapes = np.array(json.loads(shapes_path.read_text()), dtype=np.int64)
+    return PhotoCache(np.load(pixels_path, mmap_mode="r"), shapes)
+
+
+def _tag(wanted: Wanted) -> str:
+    return f"whole-{wanted}" if isinstance(wanted, int) else f"{wanted.fit}-{wanted.size_px}"
+
+
+def _build(pixels_path: Path, shapes_path: Path, root: Path, samples: Sequence[Sample], wanted: Wanted) -> None:
+    jobs = [(root / sample.path, sample.sha256, wanted) for sample in samples]
+    with ProcessPoolExecutor() as pool:
+        photos = list(pool.map(_decode, jobs, chunksize=16))
+    part = pixels_path.with_name(f"{pixels_path.name}.{os.getpid()}.part")
+    with part.open("wb") as stream:
+        np.save(stream, np.concatenate([photo.reshape(-1) for photo in photos]))
+    part.replace(pixels_path)
+    part.write_text(json.dumps([photo.shape[:2] for photo in photos]))
+    part.replace(shapes_path)
+
+
+def _decode(job: tuple[Path, str, Wanted]) -> NDArray[np.uint8]:
+    path, sha256, wanted = job
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror} since `prepare`; run it again") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{path}: the photo has changed since `prepare`; run it again")
+    return (canvas if isinstance(wanted, int) else preprocess)(data, wanted, _LIMITS)[0]  # type: ignore[operator]

@@ -1,0 +1,65 @@
+"""Batches of pixels and labels. Training views depend on (seed, epoch, photo) alone, at any number of workers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from training.config import RunConfig
+from training.data.augment import make_augmentation
+from training.data.cache import PhotoCache
+
+
+class TrainingViews(Dataset[tuple[Tensor, int]]):
+    """Random views of cached photos. Set ``epoch`` before each pass."""
+
+    def __init__(self, cache: PhotoCache, places: Sequence[int], classes: Sequence[int], config: RunConfig) -> None:
+        self._cache, self._places, self._classes = cache, places, classes
+        self._augment = make_augmentation(config.augment, config.crop_size_px)
+        self._seed = config.seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, int]:
+        photo = torch.from_numpy(np.array(self._cache[self._places[item]])).permute(2, 0, 1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(view_seed(self._seed, self.epoch, self._places[item]))
+            return self._augment(photo).contiguous(), self._classes[item]
+
+
+def view_seed(seed: int, epoch: int, place: int) -> int:
+    """A 63-bit seed from three numbers; near inputs give unrelated seeds."""
+    return int(np.random.SeedSequence((seed, epoch, place)).generate_state(1, np.uint64)[0] >> 1)
+
+
+class EvaluationViews(Dataset[Tensor]):
+    """Photos as serving would see them: uint8 [size_px, size_px, 3]."""
+
+    def __init__(self, cache: PhotoCache, places: Sequence[int]) -> None:
+        self._cache, self._places = cache, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, item: int) -> Tensor:
+        return torch.from_numpy(np.array(self._cache[self._places[item]]))
+
+
+def training_loader(
+    views: TrainingViews, order: Sequence[int], config: RunConfig
+) -> DataLoader[tuple[Tensor, int]]:
+    """Batches of views in the given order; a last batch of one image would break batch normalisation: dropped."""
+    batch = config.optimisation.batch_size
+    kept = order[:-1] if len(order) % batch == 1 else order
+    return DataLoader(
+        views,
+        batch_size=batch,
+        sampler=list(kept),
+        num_workers=config.workers,
+        multiprocessing_context="fork" if config.workers else None,
+        prefetch_factor=4 if config.workers else None,
+    )

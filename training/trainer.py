@@ -1,0 +1,200 @@
+"""The training loop: epochs and steps. Knows nothing of recipes, folders of bundles or test data.
+
+Legend: B batch, C channels or classes, H W pixels.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from models.decision import probabilities
+from models.metrics import evaluate
+from models.preprocess import Preprocessing
+from training.checkpoint import append_metrics, load_checkpoint, save_checkpoint, save_weights
+from training.classifier import Classifier, make_classifier
+from training.config import RunConfig
+from training.data.cache import PhotoCache, open_cache
+from training.data.dataset import TrainingViews, training_loader, view_seed
+from training.data.index import Sample
+from training.data.prepared import Dataset
+from training.data.sampler import instance_order
+from training.inference import evaluation_cache, network_logits, places_of
+from training.losses import LogitAdjusted, make_loss
+from training.mixing import mix
+from training.pretrained import restore_batch_norm
+from training.progress import RunProgress, validation_summary
+from training.schedule import lr_factor, make_optimiser, set_rate
+
+_MIXING, _DROPOUT = 2**31 + 1, 2**31 + 2
+
+
+@dataclass
+class _State:
+    classifier: Classifier
+    average: AveragedModel
+    optimiser: AdamW
+    loss: LogitAdjusted
+    views: TrainingViews
+    fabric: Fabric
+    network: nn.Module
+    epoch: int = 0
+
+
+def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
+    """Train to the end, resuming from the folder's checkpoint, and write the final (averaged) weights.
+
+    Killed at any moment and started again, it ends with the same weights on the same machine.
+    """
+    samples = dataset.split("train")
+    state = _begin(config, dataset, samples)
+    _resume(state, folder)
+    steps_per_epoch = -(-_used(len(samples), config.optimisation.batch_size) // config.optimisation.batch_size)
+    num_steps = steps_per_epoch * config.optimisation.epochs
+    validation = evaluation_cache(dataset, _wanted(config)) if dataset.split("val") else None
+    with RunProgress(
+        config.recipe, first_step=state.epoch * steps_per_epoch, num_steps=num_steps
+    ) as progress:
+        while state.epoch < config.optimisation.epochs:
+            record: dict[str, Any] = {
+                "epoch": state.epoch,
+                "loss": _train_epoch(state, config, steps_per_epoch, progress),
+            }
+            if validation is not None:
+                record["validation"] = _validate(state, dataset, validation)
+            state.epoch += 1
+            append_metrics(folder, record)
+            save_checkpoint(folder, _snapshot(state))
+            progress.epoch(record)
+    final: Classifier = state.average.module
+    save_weights(folder, final)
+    return final.eval()
+
+
+def _wanted(config: RunConfig) -> Preprocessing:
+    return Preprocessing(size_px=config.size_px, fit=config.fit)
+
+
+def _used(num_samples: int, batch_size: int) -> int:
+    return num_samples - 1 if num_samples % batch_size == 1 else num_samples
+
+
+def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> _State:
+    fabric = Fabric(
+        accelerator="cpu" if config.device == "cpu" else config.device,
+        devices=1,
+        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+    )
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
+    cache = open_cache(dataset.folder, dataset.info.root, dataset.samples, config.cache_side_px)
+    if hasattr(classifier.backbone.network, "batch_norm_is_folded"):
+        _restore_batch_norm(classifier, config, dataset, samples)
+    classes = [dataset.labels.index(sample.label) for sample in samples]
+    views = TrainingViews(cache, places_of(dataset, samples), classes, config)
+    loss = make_loss(config.loss, dataset.info.training_counts).to(fabric.device)
+    network = fabric.setup_module(classifier)
+    optimiser = make_optimiser(classifier, config.optimisation)
+    decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)
+    average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
+    return _State(classifier, average, optimiser, loss, views, fabric, network)
+
+
+def _restore_batch_norm(
+    classifier: Classifier, config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]
+) -> None:
+    """Statistics come from training photos alone, as they are before augmentation."""
+    photos = evaluation_cache(dataset, Preprocessing(size_px=config.crop_size_px, fit=config.fit))
+    places = places_of(dataset, samples)[:: max(1, len(samples) // 512)]
+
+    def batches() -> Iterable[Tensor]:
+        for begin in range(0, len(places), 32):
+            images = np.stack([photos[place] for place in places[begin : begin + 32]])
+            yield classifier.normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+
+    restore_batch_norm(classifier.backbone.network, batches())
+
+
+def _resume(state: _State, folder: Path) -> None:
+    saved = load_checkpoint(folder)
+    if saved is None:
+        return
+    state.classifier.load_state_dict(saved["network"])
+    state.average.load_state_dict(saved["average"])
+    state.optimiser.load_state_dict(saved["optimiser"])
+    state.epoch = int(saved["epoch"])
+
+
+def _snapshot(state: _State) -> dict[str, Any]:
+    return {
+        "epoch": state.epoch,
+        "network": state.classifier.state_dict(),
+        "average": state.average.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+    }
+
+
+def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progress: RunProgress) -> float:
+    """One pass over the training photos. Returns the mean loss of its steps."""
+    settings, epoch = config.optimisation, state.epoch
+    rng = np.random.default_rng(view_seed(config.seed, epoch, _MIXING))
+    torch.manual_seed(view_seed(config.seed, epoch, _DROPOUT))
+    state.views.epoch = epoch
+    state.network.train()
+    order = instance_order(len(state.views), seed=config.seed, epoch=epoch)
+    losses: list[float] = []
+    for step, (images_BCHW, labels_B) in enumerate(training_loader(state.views, order, config)):
+        set_rate(state.optimiser, lr_factor(epoch + (step + 1) / steps_per_epoch, settings))
+        losses.append(_step(state, config, images_BCHW, labels_B, rng))
+        progress.step(len(labels_B), losses[-1])
+    return float(np.mean(losses))
+
+
+def _step(
+    state: _State, config: RunConfig, images_BCHW: Tensor, labels_B: Tensor, rng: np.random.Generator
+) -> float:
+    settings, device = config.optimisation, state.fabric.device
+    pixels_BCHW = images_BCHW.to(device).float().contiguous(memory_format=torch.channels_last)
+    batch = mix(
+        pixels_BCHW,
+        labels_B.to(device),
+        rng,
+        mixup_alpha=settings.mixup_alpha,
+        cutmix_alpha=settings.cutmix_alpha,
+    )
+    logits_BC = state.network(batch.pixels_BCHW)
+    first_B, second_B = state.loss(logits_BC, batch.labels_B), state.loss(logits_BC, batch.other_labels_B)
+    loss = (batch.share * first_B + (1 - batch.share) * second_B).mean()
+    if not torch.isfinite(loss):
+        raise ValueError(f"the loss is {loss.item()}: lower optimisation.lr or use precision=fp32")
+    state.optimiser.zero_grad(set_to_none=True)
+    state.fabric.backward(loss)
+    if settings.clip_norm:
+        nn.utils.clip_grad_norm_(state.classifier.parameters(), settings.clip_norm)
+    state.optimiser.step()
+    state.average.update_parameters(state.classifier)
+    return float(loss.detach())
+
+
+def _validate(state: _State, dataset: Dataset, cache: PhotoCache) -> dict[str, float | None]:
+    samples = dataset.split("val")
+    logits_NC = network_logits(state.average.module, cache, places_of(dataset, samples), state.fabric.device)
+    evaluation = evaluate(
+        probabilities(logits_NC),
+        np.array([dataset.labels.index(sample.label) for sample in samples]),
+        class_labels=dataset.labels,
+        training_counts=dataset.info.training_counts,
+        groups=dataset.groups,
+        split="val",
+        data_sha256=dataset.info.content_sha256,
+    )
+    return validation_summary(evaluation)
