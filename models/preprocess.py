@@ -1,6 +1,6 @@
-"""Photo bytes -> uint8 array. The only decoding and resizing in the project; knows nothing of files or networks.
+"""Photo bytes -> uint8 array. The only decoding and resizing in the project; knows no file, no network.
 
-Training, evaluation and serving all call this module, so there is no second way for a photo to become numbers.
+Training, evaluation and serving all call this module: there is no second way for a photo to become numbers.
 """
 
 from io import BytesIO
@@ -30,6 +30,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF87a", "GIF"),
     (0, b"GIF89a", "GIF"),
 )
+_TURNED_BY_DECODER = ("HEIF", "TIFF")
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
@@ -64,8 +65,8 @@ DEFAULT_LIMITS = PhotoLimits()
 class Preprocessing(BaseModel):
     """How a bundle wants its photos: a square of ``size_px``.
 
-    ``crop`` scales the short side to ``size_px`` and cuts the middle out; ``pad`` scales the long side and fills
-    with grey.
+    ``crop`` scales the short side to ``size_px`` and cuts the middle out; ``pad`` scales the long side and
+    fills with grey.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,16 +101,17 @@ def sniff(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "HEIF"
     raise UnsupportedPhotoFormat(
-        "This is not a photo in a format that is read here. Accepted: JPEG, PNG, WebP, HEIC/HEIF, TIFF, BMP and GIF."
+        "This is not a photo in a format that is read here. "
+        "Accepted: JPEG, PNG, WebP, HEIC/HEIF, TIFF, BMP and GIF."
     )
 
 
 def open_photo(
     data: bytes, min_side_px: int, limits: PhotoLimits = DEFAULT_LIMITS
 ) -> tuple[Image.Image, PhotoInfo]:
-    """Decode a photo to an upright RGB image whose short side is at least ``min_side_px`` where the photo has that.
+    """Decode a photo to an upright RGB image, short side at least ``min_side_px`` where it has that.
 
-    A JPEG is decoded at a reduced scale where its size allows (``draft``): 90 ms become 16 on an 8.8 MP photo.
+    A JPEG is decoded at a reduced scale where its size allows (``draft``): 90 ms become 16 for 8.8 MP.
     Transparency is laid over white; the first frame of an animation is taken; 16-bit grey is scaled to 8.
     Raises UnsupportedPhotoFormat, PhotoTooLarge, UndecodablePhoto.
     """
@@ -131,7 +133,7 @@ def open_photo(
 def preprocess(
     data: bytes, wanted: Preprocessing, limits: PhotoLimits = DEFAULT_LIMITS
 ) -> tuple[NDArray[np.uint8], PhotoInfo]:
-    """Photo bytes -> uint8 [size_px, size_px, 3] in RGB, and what is known of the photo. Raises as open_photo."""
+    """Photo bytes -> uint8 [size_px, size_px, 3] in RGB, and what is known of it. Raises as open_photo."""
     image, info = open_photo(data, wanted.size_px, limits)
     return fit(image, wanted), info
 
@@ -149,7 +151,7 @@ def fit(image: Image.Image, wanted: Preprocessing) -> NDArray[np.uint8]:
 def canvas(
     data: bytes, short_side_px: int, limits: PhotoLimits = DEFAULT_LIMITS
 ) -> tuple[NDArray[np.uint8], PhotoInfo]:
-    """Photo bytes -> the whole photo, uint8 [H, W, 3] with short side ``short_side_px``: what augmentation crops from.
+    """Photo bytes -> the whole photo, uint8 [H, W, 3], short side ``short_side_px``, to crop from.
 
     ``preprocess`` with ``crop`` at the same size is the middle square of this. Raises as open_photo.
     """
@@ -173,18 +175,19 @@ def _refuse_too_many_pixels(image: Image.Image, limits: PhotoLimits) -> None:
 
 def _decode(image: Image.Image, name: str, min_side_px: int) -> tuple[Image.Image, PhotoInfo]:
     width, height = image.size
-    orientation = image.getexif().get(0x0112, 1)
+    turned_by_decoder = name in _TURNED_BY_DECODER  # then ``size`` is that of the upright photo already
+    orientation = image.info.get("original_orientation") if name == "HEIF" else image.getexif().get(0x0112)
+    turned = orientation in range(2, 9)
     metadata = read_metadata(image)
     if name == "JPEG":
         scale = min_side_px / min(width, height)
         image.draft("RGB", (round(width * scale), round(height * scale)))
     image.load()
-    rotated = name != "HEIF" and orientation in range(2, 9)  # the HEIF decoder turns the photo itself
-    upright = ImageOps.exif_transpose(image) if rotated else image
-    if rotated and orientation >= 5:
+    upright = ImageOps.exif_transpose(image) if turned and not turned_by_decoder else image
+    if turned and not turned_by_decoder and orientation in range(5, 9):
         width, height = height, width
     info = PhotoInfo(
-        width_px=width, height_px=height, format=name, orientation_applied=rotated, metadata=metadata
+        width_px=width, height_px=height, format=name, orientation_applied=turned, metadata=metadata
     )
     return _to_rgb(upright), info
 
@@ -193,17 +196,22 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bit(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        over_white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(over_white, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        over_white = Image.new("RGB", rgba.size, (255, 255, 255))
+        over_white.paste(rgba, mask=rgba.getchannel("A"))
+        return over_white
     return image.convert("RGB") if image.mode != "RGB" else image
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit and wider grey -> 8-bit by the declared range, or by the content where that exceeds 16 bits."""
-    values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    """Wider grey -> 8-bit: 16-bit by its range, floats of 0 to 1 by theirs, what exceeds these by content.
+
+    In place and in float32, so that 50 megapixels fit into the memory that a photo gets.
+    """
+    values = np.array(image, dtype=np.float32)
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = min(0.0, float(values.min())), float(values.max())
-    top = 65535.0 if high > 255 else 255.0
-    top = max(top, high)
-    return Image.fromarray(((values - low) * (255.0 / (top - low))).round().astype(np.uint8))
+    top = 1.0 if image.mode == "F" and high <= 1.0 else 255.0 if high <= 255.0 else max(65535.0, high)
+    values -= low
+    values *= 255.0 / (top - low)
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))

@@ -1,0 +1,1 @@
+"""Photos to arrays, arrays to logits: decoding processes and ONNX sessions. No HTTP, no database."""

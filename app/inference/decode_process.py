@@ -1,0 +1,145 @@
+"""One decoding process as the service sees it: start it, hand it a photo, take the answer, kill it."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference import frames
+from models.photo_quality import PhotoWarning
+from models.preprocess import (
+    PhotoError,
+    PhotoInfo,
+    PhotoLimits,
+    PhotoTooLarge,
+    Preprocessing,
+    UndecodablePhoto,
+    UnsupportedPhotoFormat,
+)
+
+START_TIMEOUT_S = 60.0
+_MAX_HEAD_BYTES = 100_000
+_MAX_VIEW_BYTES = 8_000_000
+_READY = b"\x06"
+_REFUSALS: dict[str, type[PhotoError]] = {
+    "unsupported": UnsupportedPhotoFormat,
+    "too_large": PhotoTooLarge,
+    "undecodable": UndecodablePhoto,
+}
+
+
+@dataclass(frozen=True)
+class DecodedPhoto:
+    """One photo: what the model gets (uint8 [H, W, 3]), what people get to see, and what is known of it."""
+
+    pixels: NDArray[np.uint8]
+    view_jpeg: bytes
+    info: PhotoInfo
+    warnings: tuple[PhotoWarning, ...]
+
+
+class DecodeProcess:
+    """A running decoding process. It handles one photo at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        self._process = process
+        self._connection = connection
+
+    @classmethod
+    def start(cls, max_memory_bytes: int) -> "DecodeProcess":
+        """Start a process; it cannot decode before ``ready``. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        command = [sys.executable, "-m", "app.inference.decode_worker"]
+        command += [str(theirs.fileno()), str(max_memory_bytes)]
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    pass_fds=[theirs.fileno()],
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # a terminal's Ctrl-C is the service's to handle
+                )
+            except OSError:
+                ours.close()
+                raise
+        return cls(process, ours)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process now, whatever it does."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    async def ready(self) -> None:
+        """Wait until it has imported everything. Raises RuntimeError where it ended, TimeoutError."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(START_TIMEOUT_S):
+            if await loop.sock_recv(self._connection, 1) != _READY:
+                raise RuntimeError("a decoding process ended before it was ready")
+
+    async def decode(self, data: bytes, wanted: Preprocessing, limits: PhotoLimits) -> DecodedPhoto:
+        """Decode one photo.
+
+        Raises PhotoError where the photo is refused; OSError, EOFError, ValueError or KeyError where the
+        process ended or spoke nonsense. After these, or a cancellation, it is good for nothing but ``kill``.
+        """
+        loop = asyncio.get_running_loop()
+        request = {"preprocessing": wanted.model_dump(), "limits": limits.model_dump()}
+        await loop.sock_sendall(self._connection, frames.head(request, [data]))
+        await loop.sock_sendall(self._connection, data)
+        head_length, _ = frames.PREFIX.unpack(await self._receive(frames.PREFIX.size))
+        if head_length > _MAX_HEAD_BYTES:
+            raise ValueError("the head of a frame is too long")
+        fields, lengths = frames.parse_head(bytes(await self._receive(head_length)))
+        if "refused" in fields:
+            raise _REFUSALS[fields["refused"]](fields["sentence"])
+        return await self._receive_photo(fields, lengths, wanted.size_px)
+
+    async def _receive_photo(self, fields: dict[str, Any], lengths: list[int], size_px: int) -> DecodedPhoto:
+        pixels_length, view_length = lengths
+        if pixels_length != size_px * size_px * 3 or view_length > _MAX_VIEW_BYTES:
+            raise ValueError("a blob has not the length it should have")
+        pixels = np.frombuffer(await self._receive(pixels_length), dtype=np.uint8)
+        return DecodedPhoto(
+            pixels=pixels.reshape(size_px, size_px, 3),
+            view_jpeg=bytes(await self._receive(view_length)),
+            info=PhotoInfo.model_validate(fields["info"]),
+            warnings=tuple(fields["warnings"]),
+        )
+
+    async def _receive(self, length: int) -> bytearray:
+        loop = asyncio.get_running_loop()
+        buffer = bytearray(length)
+        view, done = memoryview(buffer), 0
+        while done < length:
+            count = await loop.sock_recv_into(self._connection, view[done:])
+            if count == 0:
+                raise EOFError("the decoding process is gone")
+            done += count
+        return buffer
+
+
+def _environment() -> dict[str, str]:
+    """No secret of the service. One thread: a second would only map address space, which is limited."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+    source = Path(__file__).parents[2]
+    return {**kept, "PYTHONPATH": str(source), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
