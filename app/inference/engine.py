@@ -1,0 +1,103 @@
+"""The deployed models of this process. One is prepared beside the one that answers, and swapped in whole."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.batcher import EachAlone, Runner, Together
+from app.inference.session import ACCELERATORS, OnnxSession, Outputs, active_provider
+from models.bundle import Bundle
+from models.card import ModelCard
+from models.decision import RollUp
+from models.metrics import Evaluation
+
+EngineAnswer: TypeAlias = Outputs
+"""Logits [N, C], embedding [N, D], and features [N, D, h, w] where they were asked for."""
+
+
+@dataclass(frozen=True)
+class DeployedModel:
+    """A version and everything an answer needs of it. A request keeps it to its end, whatever is swapped."""
+
+    card: ModelCard
+    evaluation: Evaluation
+    sha256: str
+    epoch: int
+    rollup: RollUp
+    session: OnnxSession
+    runner: Runner
+
+
+class Engine:
+    """Deployed models by name. Raises ProviderUnavailable where the asked provider cannot be used.
+
+    ``load`` may be called in any thread; the rest belongs to the event loop.
+    """
+
+    def __init__(
+        self, *, provider: str = "auto", default_model: str | None = None, num_threads: int | None = None
+    ) -> None:
+        self.provider = active_provider(provider)
+        self._asked_provider = provider
+        self._default_model = default_model
+        self._num_threads = num_threads or len(os.sched_getaffinity(0))
+        self._executor = ThreadPoolExecutor(self._num_threads, thread_name_prefix="inference")
+        self._deployed: dict[str, DeployedModel] = {}
+
+    def load(self, bundle: Bundle, epoch: int) -> DeployedModel:
+        """The bundle loaded and warmed, not yet answering: see ``swap``. Raises ProviderUnavailable."""
+        present = self._deployed.get(bundle.card.name)
+        if present is not None and present.sha256 == bundle.sha256:
+            session, runner = present.session, present.runner
+        else:
+            size_px = bundle.card.preprocessing.size_px
+            session = OnnxSession(bundle.onnx, size_px=size_px, provider=self._asked_provider)
+            kind = Together if session.is_accelerated else EachAlone
+            runner = kind(session, self._executor)
+        return DeployedModel(
+            card=bundle.card,
+            evaluation=bundle.evaluation,
+            sha256=bundle.sha256,
+            epoch=epoch,
+            rollup=RollUp(bundle.card.taxa),
+            session=session,
+            runner=runner,
+        )
+
+    def swap(self, prepared: DeployedModel) -> None:
+        """Answer with ``prepared`` from now on. Requests that began with its predecessor end with it."""
+        self._deployed[prepared.card.name] = prepared
+
+    def deployed(self) -> list[DeployedModel]:
+        """What answers now, by name."""
+        return [self._deployed[name] for name in sorted(self._deployed)]
+
+    def get(self, name: str | None = None) -> DeployedModel:
+        """The deployed version of a model; where silent the default model's, else the first by name.
+
+        Raises KeyError where there is none.
+        """
+        if name is not None:
+            return self._deployed[name]
+        if self._default_model in self._deployed:
+            return self._deployed[self._default_model]
+        return self._deployed[min(self._deployed, default="")]
+
+    async def run(
+        self, deployed: DeployedModel, images: NDArray[np.uint8], features: bool = False
+    ) -> EngineAnswer:
+        """Run one version on images uint8 [N, H, W, 3]."""
+        return await deployed.runner.run(images, features=features)
+
+    @property
+    def num_concurrent(self) -> int:
+        """Runs that make progress at the same time: one per core, or one batch on a GPU."""
+        return 1 if self.provider in ACCELERATORS else self._num_threads
+
+    def close(self) -> None:
+        """End the threads. Nothing runs any more."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
