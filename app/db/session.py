@@ -7,8 +7,12 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
+
+from app.errors import AppError, Busy, DiskFull
 
 Sessions: TypeAlias = async_sessionmaker[AsyncSession]
 """What makes sessions; ``async with sessions() as session`` rolls back unless it was committed."""
@@ -35,18 +39,15 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
 
 async def lock_database(session: AsyncSession) -> None:
     """Let nobody else who calls this (SQLite: nobody else who writes) pass until this transaction ends."""
-    if session.get_bind().dialect.name == "sqlite":
-        await session.execute(text("BEGIN IMMEDIATE"))
-    else:
-        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STARTUP_LOCK})
+    await (await session.connection()).run_sync(lock_connection)
 
 
 def lock_connection(connection: Connection) -> None:
     """What ``lock_database`` does, for a connection without a session (migrations)."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
+    if connection.dialect.name != "sqlite":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STARTUP_LOCK})
+        return
+    _begin_writing(connection)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -69,6 +70,30 @@ def _begin_at_first_write(connection: Connection, _cursor: Any, statement: str, 
     # timeout) when another one committed in between. So: take the write lock with the first write, and wait.
     if statement.lstrip()[:8].upper().startswith(_READS):
         return
+    _begin_writing(connection)
+
+
+def _begin_writing(connection: Connection) -> None:
     driver: Any = connection.connection.driver_connection
     if not driver.in_transaction:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def refusal_of(error: BaseException) -> AppError | None:
+    """What a database's failure means for the one who asked: a full disk, or nothing free now. Else None."""
+    if isinstance(error, PoolTimeout):
+        return Busy("Every database connection is taken.", retry_after_s=2)
+    if not isinstance(error, DBAPIError):
+        return None
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
+    if code in ("53100", "SQLITE_FULL"):
+        return DiskFull("The database's disk is full: nothing was saved.")
+    if (
+        error.connection_invalidated
+        or code in ("SQLITE_BUSY", "SQLITE_LOCKED")
+        or str(code)[:2] in ("08", "53", "57")
+    ):
+        return Busy("The database cannot answer right now.", retry_after_s=2)
+    if isinstance(error, OperationalError) and code in (None, ""):  # PostgreSQL: could not even connect
+        return Busy("The database cannot be reached.", retry_after_s=5)
+    return None

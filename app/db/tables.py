@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Dialect,
+    Double,
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
@@ -222,7 +223,7 @@ class IdentificationRow(Table):
     sha256: Mapped[str] = mapped_column(String(64))
     epoch: Mapped[int]
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
-    reliability: Mapped[float]
+    reliability: Mapped[float] = mapped_column(Double)
     top_k: Mapped[int]
     response: Mapped[str] = mapped_column(Text)
     idempotency_scope: Mapped[str | None] = mapped_column(String(100))

@@ -139,11 +139,11 @@ async def new_setup_token(session: AsyncSession) -> str:
     return token
 
 
-async def check_setup_token(session: AsyncSession, token: str) -> None:
-    """Raises AlreadySetUp when there is an admin, or Forbidden when the token is not (any more) good."""
+async def check_setup_token(session: AsyncSession, token: str | None) -> None:
+    """Raises AlreadySetUp when there is an admin, or Forbidden when a given token is not good."""
     if await accounts.num_admins(session):
         raise AlreadySetUp("There is an admin already. Log in instead.")
-    if not await accounts.setup_token_is_unused(session, digest(token)):
+    if token is not None and not await accounts.setup_token_is_unused(session, digest(token)):
         raise _bad_setup_token()
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.decision import DecisionKind
 from models.groups import Group
+from models.metrics import SpeciesMetrics
 from models.photo_quality import PhotoWarning
 from models.taxonomy import Taxon
 
@@ -56,6 +57,17 @@ class Evidence(_Answer):
     ]
     num_test_images: int
     confused_with: Annotated[tuple[str, ...], Field(description="Labels it is taken for, most often first.")]
+
+    @classmethod
+    def of(cls, metrics: SpeciesMetrics) -> "Evidence":
+        """The evidence that a bundle's evaluation holds for one species."""
+        return cls(
+            recall=metrics.recall.value if metrics.recall else None,
+            recall_interval=metrics.recall.interval if metrics.recall else None,
+            precision=metrics.precision.value if metrics.precision else None,
+            num_test_images=metrics.num_test_images,
+            confused_with=metrics.confused_with,
+        )
 
 
 class Prediction(_Answer):

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import Sessions
 from app.db.tables import Role
-from app.errors import BadForm, Forbidden, LoginRequired
-from app.services.accounts import ANONYMOUS, Caller, caller_of_key, caller_of_login
+from app.errors import Forbidden, LoginRequired
+from app.services.accounts import ANONYMOUS, Caller, Passwords, caller_of_key, caller_of_login
+from app.services.promotion import Deployer
+from app.services.rates import RateLimit
 from app.settings import Settings
+from app.web.forms import check_origin, form_token, login_cookie
 
 AfterCommit = Callable[[], Awaitable[None]]
 _AFTER_COMMIT = "after_commit"
@@ -48,40 +50,39 @@ def get_settings(request: Request) -> Settings:
     return settings
 
 
+def get_passwords(request: Request) -> Passwords:
+    """What hashes and checks passwords."""
+    passwords: Passwords = request.app.state.passwords
+    return passwords
+
+
+def get_login_rate(request: Request) -> RateLimit:
+    """How often a password may be tried."""
+    rate: RateLimit = request.app.state.login_rate
+    return rate
+
+
+def get_setup_rate(request: Request) -> RateLimit:
+    """How often a set-up token may be tried."""
+    rate: RateLimit = request.app.state.setup_rate
+    return rate
+
+
+def get_deployer(request: Request) -> Deployer:
+    """What brings the engine to what is deployed."""
+    deployer: Deployer = request.app.state.deployer
+    return deployer
+
+
 # scope="function": with the default scope, the code after ``yield`` runs when the response is on its way
 # already, and a commit that fails would have answered 200.
 Session = Annotated[AsyncSession, Depends(get_session, scope="function")]
 SessionFactory = Annotated[Sessions, Depends(get_sessions)]
 CurrentSettings = Annotated[Settings, Depends(get_settings)]
-
-
-def is_secure(request: Request) -> bool:
-    """Whether the browser speaks TLS with us, or with the load balancer in front."""
-    base_url: str = request.app.state.settings.base_url
-    return base_url.startswith("https://") if base_url else request.url.scheme == "https"
-
-
-def own_origin(request: Request) -> str:
-    """Our origin as a browser writes it."""
-    base_url: str = request.app.state.settings.base_url
-    if not base_url:
-        return f"{request.url.scheme}://{request.url.netloc}".lower()
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def login_cookie(request: Request) -> str:
-    """Name of the cookie that holds the login's token: with TLS, one that no subdomain can set."""
-    return "__Host-lighttrap" if is_secure(request) else "lighttrap"
-
-
-def check_origin(request: Request) -> None:
-    """Raises BadForm when a browser says that another site made it send this."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.lower() != own_origin(request):
-        raise BadForm("This was sent from another site, so nothing was changed.")
-    if origin is None and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise BadForm("This was sent from another site, so nothing was changed.")
+PasswordHashes = Annotated[Passwords, Depends(get_passwords)]
+LoginRate = Annotated[RateLimit, Depends(get_login_rate)]
+SetupRate = Annotated[RateLimit, Depends(get_setup_rate)]
+CurrentDeployer = Annotated[Deployer, Depends(get_deployer)]
 
 
 async def get_caller(request: Request) -> Caller:
@@ -102,6 +103,8 @@ async def get_caller(request: Request) -> Caller:
             if request.method not in _SAFE_METHODS and not caller.is_anonymous:
                 check_origin(request)
         await session.commit()
+    if caller.user_id is not None:  # what the pages' frame shows
+        request.state.caller, request.state.form_token = caller, form_token(request)
     return caller
 
 

@@ -1,0 +1,91 @@
+"""Queries about models, versions, what is deployed, and its history."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CursorResult, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.tables import AliasRow, ModelRow, PromotionRow, VersionRow
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What one model's alias points at, and where its bundle lies in the store."""
+
+    model: str
+    version: str
+    epoch: int
+    sha256: str
+    path: str
+
+
+async def model_names(session: AsyncSession) -> list[str]:
+    """Names of all models, sorted."""
+    return sorted(await session.scalars(select(ModelRow.name)))
+
+
+async def add_model(session: AsyncSession, name: str) -> None:
+    """Add a model unless it is there."""
+    if await session.get(ModelRow, name) is None:
+        session.add(ModelRow(name=name))
+        await session.flush()
+
+
+async def version_of(session: AsyncSession, model: str, version: str) -> VersionRow | None:
+    """One version of a model."""
+    return await session.get(VersionRow, (model, version))
+
+
+async def all_versions(session: AsyncSession, model: str | None = None) -> list[VersionRow]:
+    """Versions of one model, or of all, in no particular order."""
+    query = select(VersionRow)
+    return list(await session.scalars(query if model is None else query.where(VersionRow.model == model)))
+
+
+async def deployments(session: AsyncSession) -> list[Deployment]:
+    """What is deployed, by name of the model."""
+    query = (
+        select(AliasRow.model, AliasRow.version, AliasRow.epoch, VersionRow.sha256, VersionRow.path)
+        .join(VersionRow, (VersionRow.model == AliasRow.model) & (VersionRow.version == AliasRow.version))
+        .where(AliasRow.alias == PRODUCTION)
+        .order_by(AliasRow.model)
+    )
+    return [
+        Deployment(row.model, row.version, row.epoch, row.sha256, row.path)
+        for row in await session.execute(query)
+    ]
+
+
+async def alias_of(session: AsyncSession, model: str) -> AliasRow | None:
+    """What is deployed of one model, as it is in the database now, whatever this session read before."""
+    query = select(AliasRow).where(AliasRow.model == model, AliasRow.alias == PRODUCTION)
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def add_alias(session: AsyncSession, model: str, version: str, now: datetime) -> None:
+    """Deploy the first version of a model, at epoch 1."""
+    session.add(AliasRow(model=model, alias=PRODUCTION, version=version, epoch=1, updated_at=now))
+    await session.flush()
+
+
+async def move_alias(
+    session: AsyncSession, model: str, version: str, expected_epoch: int, now: datetime
+) -> bool:
+    """Compare and swap: move the alias if its epoch is the expected one. Of two at once, one gets True."""
+    result = await session.execute(
+        update(AliasRow)
+        .where(AliasRow.model == model, AliasRow.alias == PRODUCTION, AliasRow.epoch == expected_epoch)
+        .values(version=version, epoch=expected_epoch + 1, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1
+
+
+async def history(session: AsyncSession, model: str, limit: int | None = None) -> list[PromotionRow]:
+    """The promotions of a model, newest first."""
+    query = select(PromotionRow).where(PromotionRow.model == model).order_by(PromotionRow.epoch.desc())
+    return list(await session.scalars(query.limit(limit)))

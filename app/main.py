@@ -1,0 +1,104 @@
+"""Wires the service: what lives as long as it does, in which order it starts and stops, and its routes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from app.db.migrate import check_revision
+from app.db.rates import DatabaseStorage
+from app.db.session import Sessions, create_engine, create_sessions
+from app.inference.decode import DecodePool
+from app.inference.engine import Engine
+from app.services.accounts import Passwords
+from app.services.promotion import Deployer
+from app.services.rates import RateLimit
+from app.settings import Settings
+from app.web import accounts, assets, problems, promotion, registry
+from app.web.dependencies import get_caller
+from app.web.middleware import BodyLimit, RequestContext
+from app.web.strict import refuse_unknown_fields
+from models.preprocess import PhotoLimits
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap")
+VERSION = "0.1.0"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service. Its database must be migrated and its store registered (``app.cli`` does both)."""
+    app = FastAPI(
+        title="Lighttrap",
+        version=VERSION,
+        description="Names moths from photographs, and says how far its answer can be trusted.",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(refuse_unknown_fields), Depends(get_caller)],
+    )
+    app.state.settings = settings
+    app.state.draining = False
+    problems.install(app)
+    for module in (accounts, assets, problems, promotion, registry):
+        app.include_router(module.router)
+    app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
+    app.add_middleware(BodyLimit, limits={"/predict": settings.max_body_bytes})
+    app.add_middleware(
+        RequestContext,
+        trusted_hosts=settings.trusted_hosts,
+        tls=settings.base_url.startswith("https://"),
+    )
+    return app
+
+
+async def _openapi(request: Request) -> JSONResponse:
+    """The OpenAPI document."""
+    return JSONResponse(request.app.openapi())
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    async with contextlib.AsyncExitStack() as stack:
+        database = create_engine(settings.database, pool_size=settings.database_pool)
+        stack.push_async_callback(database.dispose)
+        await check_revision(database)
+        sessions = create_sessions(database)
+        _add_accounts(app, sessions)
+        await _add_inference(app, sessions, stack)
+        following = asyncio.create_task(app.state.deployer.follow(settings.follow_s))
+        stack.push_async_callback(_cancel, following)
+        yield
+
+
+def _add_accounts(app: FastAPI, sessions: Sessions) -> None:
+    settings: Settings = app.state.settings
+    storage = DatabaseStorage(sessions)
+    app.state.sessions = sessions
+    app.state.passwords = Passwords()
+    app.state.login_rate = RateLimit(storage, "login", settings.login_rate)
+    app.state.setup_rate = RateLimit(storage, "setup", settings.setup_rate)
+
+
+async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitStack) -> None:
+    settings: Settings = app.state.settings
+    engine = Engine(provider=settings.provider, default_model=settings.default_model)
+    stack.callback(engine.close)
+    decoder = DecodePool(
+        settings.decode_workers,
+        limits=PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels),
+        deadline_s=settings.decode_timeout_s,
+    )
+    stack.push_async_callback(decoder.stop)
+    deployer = Deployer(engine, sessions, settings.store)
+    await asyncio.gather(decoder.start(), deployer.follow_once())
+    app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

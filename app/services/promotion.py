@@ -1,0 +1,159 @@
+"""Which version is deployed: moving the alias, its history, and following it in every replica.
+
+The database decides; the engine of each process follows. The epoch of a model only ever grows.
+"""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.repositories import registry
+from app.db.repositories.registry import Deployment
+from app.db.session import Sessions
+from app.db.tables import PromotionRow, VersionRow, utc_now
+from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
+from app.inference.engine import DeployedModel, Engine
+from app.services.registry import get_model, get_version, read_registered
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
+MAX_REASON = 1000
+_RETRY_S = 30.0
+
+
+async def promote(
+    session: AsyncSession, name: str, version: str, *, expected_epoch: int, actor: str, reason: str
+) -> PromotionRow:
+    """Deploy a version if the model's epoch is the expected one. Of two at once, one gets StaleEpoch.
+
+    Raises NotFound, InvalidField for an empty reason, Conflict when it is deployed already, StaleEpoch.
+    """
+    await check_promotion(session, name, version, expected_epoch=expected_epoch, reason=reason)
+    before = await registry.alias_of(session, name)
+    assert before is not None
+    from_version, now = before.version, utc_now()
+    if not await registry.move_alias(session, name, version, expected_epoch, now):
+        raise await _stale(session, name, expected_epoch)
+    promotion = PromotionRow(
+        model=name,
+        from_version=from_version,
+        to_version=version,
+        epoch=expected_epoch + 1,
+        actor=actor,
+        reason=reason.strip(),
+        created_at=now,
+    )
+    session.add(promotion)
+    await session.flush()
+    log.info("promoted", model=name, version=version, epoch=promotion.epoch, actor=actor)
+    return promotion
+
+
+async def check_promotion(
+    session: AsyncSession, name: str, version: str, *, expected_epoch: int, reason: str
+) -> VersionRow:
+    """The version to deploy, if promoting it could succeed now. Raises what ``promote`` raises."""
+    row = await get_version(session, name, version)
+    if not 1 <= len(reason.strip()) <= MAX_REASON:
+        raise InvalidField.of("reason", f"expected 1 to {MAX_REASON} characters that say why")
+    alias = await registry.alias_of(session, name)
+    if alias is None:
+        raise Conflict(f"No version of {name} is deployed yet; the next start deploys its first one.")
+    if alias.epoch != expected_epoch:
+        raise await _stale(session, name, expected_epoch)
+    if alias.version == version:
+        raise Conflict(f"{name} {version} is deployed already, at epoch {alias.epoch}.")
+    return row
+
+
+async def rollback_target(session: AsyncSession, name: str) -> str:
+    """The version deployed before the present one. Raises NotFound, or Conflict when there was none."""
+    await get_model(session, name)
+    last = await registry.history(session, name, limit=1)
+    if not last or last[0].from_version is None:
+        raise Conflict(f"{name} has had one version only, so there is nothing to roll back to.")
+    return last[0].from_version
+
+
+async def history_of(session: AsyncSession, name: str) -> list[PromotionRow]:
+    """The promotions of a model, newest first. Raises NotFound."""
+    await get_model(session, name)
+    return await registry.history(session, name)
+
+
+async def _stale(session: AsyncSession, name: str, expected_epoch: int) -> StaleEpoch:
+    last = await registry.history(session, name, limit=1)
+    if not last:
+        raise NotFound(f"There is no history of a model named {name!r}.")
+    now = last[0]
+    when = now.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return StaleEpoch(
+        f"{now.actor} deployed {now.to_version} on {when}, which made it epoch {now.epoch}; you expected "
+        f"epoch {expected_epoch}. Their reason: {now.reason} Nothing was changed by you."
+    )
+
+
+class Deployer:
+    """Brings this process's engine to what the database says is deployed, whole and only forwards."""
+
+    def __init__(self, engine: Engine, sessions: Sessions, store: Path) -> None:
+        self._engine, self._sessions, self._store = engine, sessions, store
+        self._faults: dict[str, tuple[Deployment, str, float]] = {}
+        self._swapping = asyncio.Lock()
+
+    @property
+    def faults(self) -> list[str]:
+        """What should be deployed here and cannot be, in sentences."""
+        return [f"{wanted.path}: {message}" for wanted, message, _ in self._faults.values()]
+
+    async def prepare(self, wanted: Deployment) -> DeployedModel:
+        """The version verified, loaded and warmed, but not answering yet. Raises BundleError."""
+        return await asyncio.to_thread(self._load, wanted)
+
+    def _load(self, wanted: Deployment) -> DeployedModel:
+        return self._engine.load(read_registered(self._store, wanted.path, wanted.sha256), epoch=wanted.epoch)
+
+    async def put(self, prepared: DeployedModel) -> None:
+        """Answer with this version from now on, unless a later epoch answers already."""
+        async with self._swapping:
+            name = prepared.card.name
+            if prepared.epoch > self._epochs().get(name, 0):
+                self._engine.swap(prepared)
+                self._faults.pop(name, None)
+                log.info("answering", model=name, version=prepared.card.version, epoch=prepared.epoch)
+
+    async def follow_once(self) -> None:
+        """Load whatever is deployed and not answering here. A failure keeps the version that answers."""
+        async with self._sessions() as session:
+            deployments = await registry.deployments(session)
+        epochs = self._epochs()
+        for wanted in deployments:
+            if wanted.epoch > epochs.get(wanted.model, 0) and not self._failed_just_now(wanted):
+                await self._follow(wanted)
+
+    async def _follow(self, wanted: Deployment) -> None:
+        try:
+            await self.put(await self.prepare(wanted))
+        except Exception as error:  # whatever is wrong with this bundle, the others must go on
+            when = asyncio.get_running_loop().time()
+            self._faults[wanted.model] = (wanted, str(error), when)
+            log.error("a deployed bundle cannot be loaded", bundle=wanted.path, fault=str(error))
+
+    def _failed_just_now(self, wanted: Deployment) -> bool:
+        fault = self._faults.get(wanted.model)
+        if fault is None or fault[0] != wanted:
+            return False
+        return asyncio.get_running_loop().time() - fault[2] < _RETRY_S
+
+    def _epochs(self) -> dict[str, int]:
+        return {deployed.card.name: deployed.epoch for deployed in self._engine.deployed()}
+
+    async def follow(self, every_s: float) -> None:
+        """Follow until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await self.follow_once()
+            except Exception as error:  # the loop's boundary: the database may be away for a while
+                log.warning("cannot see what is deployed", error=type(error).__name__)

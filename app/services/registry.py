@@ -1,0 +1,252 @@
+"""Models and versions: registering the store, deploying what is new, reading a version's bundle.
+
+A bad bundle is skipped with a sentence that names the file and the fault; the others serve.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.repositories import registry
+from app.db.repositories.registry import Deployment
+from app.db.session import Sessions, lock_database
+from app.db.tables import PromotionRow, VersionRow, utc_now
+from app.errors import InternalError, NotFound
+from models import bundle
+from models.bundle import Bundle, BundleError
+from models.card import ModelCard, version_key
+from models.metrics import Evaluation
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
+_Read = TypeVar("_Read")
+SHIPPED_REASON = "First version of this model: deployed at its registration."
+
+
+@dataclass(frozen=True)
+class Found:
+    """A good bundle of the store: what the registry keeps of it."""
+
+    name: str
+    version: str
+    sha256: str
+    title: str
+    num_species: int
+    figures: tuple[dict[str, object], ...]
+
+    @property
+    def path(self) -> str:
+        """Where it lies, from the store."""
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A bundle that cannot be used: where it lies in the store, and why, naming the file."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a look through the store gave."""
+
+    found: tuple[Found, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model, its versions in order (oldest first), and which one is deployed."""
+
+    name: str
+    versions: tuple[VersionRow, ...]
+    deployed: Deployment | None
+
+    @property
+    def shown(self) -> VersionRow:
+        """The version that speaks for the model: the deployed one, else the newest."""
+        version = self.deployed.version if self.deployed else self.versions[-1].version
+        return next(row for row in self.versions if row.version == version)
+
+
+def scan_store(store: Path) -> Scan:
+    """Verify every bundle of the store. A missing store is a fault, not an error."""
+    if not store.is_dir():
+        return Scan((), (Fault(str(store), "there is no such folder, so there is no bundle to deploy"),))
+    found: list[Found] = []
+    faults: list[Fault] = []
+    for folder in sorted(_bundle_folders(store)):
+        path = folder.relative_to(store).as_posix()
+        try:
+            found.append(_found(bundle.read(folder), path))
+        except (BundleError, OSError) as error:
+            faults.append(Fault(path, str(error).removeprefix(f"{folder}: ")))
+    return Scan(tuple(found), tuple(faults))
+
+
+def _bundle_folders(store: Path) -> Iterable[Path]:
+    models = [folder for folder in store.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    return [
+        folder
+        for model in models
+        for folder in model.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".")
+    ]
+
+
+def _found(good: Bundle, path: str) -> Found:
+    card = good.card
+    if path != f"{card.name}/{card.version}":
+        raise BundleError(f"{bundle.CARD}: says it is {card.name} {card.version}, but lies in {path}")
+    figures = tuple(figure.model_dump(mode="json") for figure in card.figures)
+    return Found(card.name, card.version, good.sha256, card.title, card.num_classes, figures)
+
+
+async def register_store(session: AsyncSession, store: Path) -> list[Fault]:
+    """Register every good bundle that is not registered yet. Returns the faults of the others."""
+    scan = await asyncio.to_thread(scan_store, store)
+    await lock_database(session)
+    faults = list(scan.faults)
+    for found in scan.found:
+        known = await registry.version_of(session, found.name, found.version)
+        if known is None:
+            await _add(session, found)
+        elif known.sha256 != found.sha256:
+            faults.append(Fault(found.path, _changed(known, found)))
+    present = {found.path for found in scan.found} | {fault.path for fault in faults}
+    for row in await registry.all_versions(session):
+        if row.path not in present:
+            faults.append(Fault(row.path, "is registered, but its folder is not in the store any more"))
+    return faults
+
+
+def _changed(known: VersionRow, found: Found) -> str:
+    return (
+        f"this version is registered with SHA-256 {known.sha256[:12]}…, this one has {found.sha256[:12]}…; "
+        "versions are immutable: give the changed bundle another version"
+    )
+
+
+async def _add(session: AsyncSession, found: Found) -> None:
+    await registry.add_model(session, found.name)
+    session.add(
+        VersionRow(
+            model=found.name,
+            version=found.version,
+            sha256=found.sha256,
+            path=found.path,
+            title=found.title,
+            num_species=found.num_species,
+            figures=list(found.figures),
+        )
+    )
+    await session.flush()
+    log.info("registered", model=found.name, version=found.version, sha256=found.sha256[:12])
+
+
+async def deploy_new(session: AsyncSession) -> list[Deployment]:
+    """Deploy the lowest version of each model that has none deployed, at epoch 1."""
+    deployed = {deployment.model for deployment in await registry.deployments(session)}
+    for summary in await list_models(session):
+        if summary.name in deployed:
+            continue
+        first, now = summary.versions[0], utc_now()
+        await registry.add_alias(session, summary.name, first.version, now)
+        session.add(
+            PromotionRow(
+                model=summary.name,
+                from_version=None,
+                to_version=first.version,
+                epoch=1,
+                actor="first start",
+                reason=SHIPPED_REASON,
+                created_at=now,
+            )
+        )
+        await session.flush()
+        log.info("deployed", model=summary.name, version=first.version, epoch=1)
+    return await registry.deployments(session)
+
+
+async def prepare_registry(sessions: Sessions, store: Path) -> list[Fault]:
+    """Register and deploy what the store holds, in one transaction. Changes nothing the second time."""
+    async with sessions() as session:
+        faults = await register_store(session, store)
+        await deploy_new(session)
+        await session.commit()
+    for fault in faults:
+        log.error("a bundle cannot be used", bundle=fault.path, fault=fault.message)
+    return faults
+
+
+async def list_models(session: AsyncSession) -> list[ModelSummary]:
+    """Every model that has a version, by name."""
+    deployed = {deployment.model: deployment for deployment in await registry.deployments(session)}
+    rows = sorted(await registry.all_versions(session), key=_by_version)
+    names = sorted({row.model for row in rows})
+    return [
+        ModelSummary(name, tuple(row for row in rows if row.model == name), deployed.get(name))
+        for name in names
+    ]
+
+
+async def get_model(session: AsyncSession, name: str) -> ModelSummary:
+    """One model. Raises NotFound."""
+    for summary in await list_models(session):
+        if summary.name == name:
+            return summary
+    raise NotFound(f"There is no model named {name!r}.")
+
+
+async def get_version(session: AsyncSession, name: str, version: str) -> VersionRow:
+    """One version. Raises NotFound."""
+    row = await registry.version_of(session, name, version)
+    if row is None:
+        raise NotFound(f"There is no version {version!r} of a model named {name!r}.")
+    return row
+
+
+def _by_version(row: VersionRow) -> tuple[str, tuple[int, ...]]:
+    return row.model, version_key(row.version)
+
+
+def read_registered(store: Path, path: str, sha256: str) -> Bundle:
+    """The bundle that was registered, verified. Raises BundleError when it is not (any more) that one."""
+    good = bundle.read(store / path)
+    if good.sha256 != sha256:
+        raise BundleError(f"{bundle.SUMS}: is not the one that was registered; versions are immutable")
+    return good
+
+
+async def papers_of(store: Path, row: VersionRow) -> tuple[ModelCard, Evaluation]:
+    """Card and evaluation of a version. Raises InternalError when its bundle changed or is gone."""
+    return await _reading(row, _papers, store)
+
+
+async def verify(store: Path, row: VersionRow) -> None:
+    """Raises InternalError when the bundle of a version changed or is gone."""
+    await _reading(row, read_registered, store)
+
+
+async def _reading(row: VersionRow, read: Callable[[Path, str, str], _Read], store: Path) -> _Read:
+    try:
+        return await asyncio.to_thread(read, store, row.path, row.sha256)
+    except (BundleError, OSError) as error:
+        log.error("a bundle cannot be read", bundle=row.path, fault=str(error))
+        raise InternalError(f"The bundle of {row.model} {row.version} is damaged or gone.") from error
+
+
+@lru_cache(maxsize=16)
+def _papers(store: Path, path: str, sha256: str) -> tuple[ModelCard, Evaluation]:
+    good = read_registered(store, path, sha256)
+    return good.card, good.evaluation
