@@ -104,7 +104,10 @@ class Settings(BaseSettings):
     login_rate: Rate = Field("10/minute", description="Log-in attempts per address and per account.")
     predict_rate: Rate = Field("600/minute", description="Identifications per key and per address.")
     setup_rate: Rate = Field("10/minute", description="Set-up attempts per address.")
-    drain_s: float = Field(30.0, ge=0, le=600, description="Seconds that running requests get at a stop.")
+    drain_notice_s: float = Field(
+        2.0, ge=0, le=60, description="Seconds that a stopping service says so at /readyz before it closes."
+    )
+    drain_s: int = Field(30, ge=1, le=600, description="Seconds that running requests get at a stop.")
     follow_s: float = Field(1.0, gt=0, le=60, description="Seconds between two looks at what is deployed.")
     log_format: Literal["console", "json"] = Field("console", description="How the log is written.")
 

@@ -25,7 +25,7 @@ def find_postgres() -> Path | None:
 
 @contextmanager
 def cluster(programs: Path, folder: Path) -> Iterator[str]:
-    """Run a cluster; gives the part of its URLs after the database's name. Its speed, not its safety, counts here."""
+    """Run a cluster; gives the part of its URLs after the database's name. Fast, not safe."""
     user = _unprivileged_user()
     data, sockets = folder / "data", folder / "s"
     sockets.mkdir()

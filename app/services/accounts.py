@@ -139,6 +139,14 @@ async def new_setup_token(session: AsyncSession) -> str:
     return token
 
 
+async def first_setup_token(session: AsyncSession) -> str | None:
+    """The token that the very first start prints; None when one was made before, or there is an admin."""
+    await lock_database(session)
+    if await accounts.num_admins(session) or await accounts.num_unused_setup_tokens(session):
+        return None
+    return await new_setup_token(session)
+
+
 async def check_setup_token(session: AsyncSession, token: str | None) -> None:
     """Raises AlreadySetUp when there is an admin, or Forbidden when a given token is not good."""
     if await accounts.num_admins(session):

@@ -3,7 +3,9 @@
 import asyncio
 import zipfile
 from collections.abc import AsyncIterator, Iterator
+from io import RawIOBase
 from pathlib import Path
+from typing import Any
 
 from models.bundle import CONTENT, SUMS
 
@@ -11,18 +13,16 @@ _CHUNK_BYTES = 256 * 1024
 _EPOCH_1980 = (1980, 1, 1, 0, 0, 0)
 
 
-class _Pipe:
+class _Pipe(RawIOBase):
     """A file that is only written to: what was written since is taken away and sent."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._parts: list[bytes] = []
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: Any, /) -> int:
         self._parts.append(bytes(data))
         return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
 
     def take(self) -> bytes:
         taken, self._parts = b"".join(self._parts), []
