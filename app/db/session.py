@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
 
-from app.errors import AppError, Busy, DiskFull
+from app.errors import AppError, Busy, DiskFull, InvalidField
 
 Sessions: TypeAlias = async_sessionmaker[AsyncSession]
 """What makes sessions; ``async with sessions() as session`` rolls back unless it was committed."""
@@ -85,6 +85,8 @@ def refusal_of(error: BaseException) -> AppError | None:
         return Busy("Every database connection is taken.", retry_after_s=2)
     if not isinstance(error, DBAPIError):
         return None
+    if isinstance(error, DataError):
+        return InvalidField("A field holds a character or a number that cannot be stored.")
     code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
     if code in ("53100", "SQLITE_FULL"):
         return DiskFull("The database's disk is full: nothing was saved.")

@@ -180,7 +180,8 @@ def _bad_setup_token() -> Forbidden:
 
 async def log_in(session: AsyncSession, passwords: Passwords, name: str, password: str) -> UserRow:
     """The account with this name and password. Raises LoginRequired, the same whichever is wrong."""
-    user = await accounts.user_by_name(session, name.strip().lower())
+    tidy = name.strip().lower()
+    user = await accounts.user_by_name(session, tidy) if _NAME.match(tidy) else None
     if not await passwords.fits(password, user.password_hash if user else None) or user is None:
         raise LoginRequired("The name or the password is not right.")
     return user
