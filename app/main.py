@@ -17,7 +17,7 @@ from app.services.accounts import Passwords
 from app.services.promotion import Deployer
 from app.services.rates import RateLimit
 from app.settings import Settings
-from app.web import accounts, assets, problems, promotion, registry
+from app.web import accounts, assets, problems, promotion, registry, serving
 from app.web.dependencies import get_caller
 from app.web.middleware import BodyLimit, RequestContext
 from app.web.strict import refuse_unknown_fields
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         trusted_hosts=settings.trusted_hosts,
         tls=settings.base_url.startswith("https://"),
     )
+    serving.add_routes(app)  # last, so that its figures see every answer
     return app
 
 
@@ -96,6 +97,9 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
     deployer = Deployer(engine, sessions, settings.store)
     await asyncio.gather(decoder.start(), deployer.follow_once())
     app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
+    serving.start(
+        app, settings, sessions=sessions, engine=engine, decoder=decoder, shared=DatabaseStorage(sessions)
+    )
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -71,6 +71,16 @@ def prediction_set(probabilities_C: NDArray[np.float64], coverage: float) -> lis
     return [int(index) for index in order[:size]]
 
 
+def percent(probability: float) -> str:
+    """A probability in words that never claim more than it says: rounded down, and never 100%.
+
+    >>> percent(0.9984), percent(0.896), percent(0.29), percent(0.004)
+    ('over 99%', '89%', '29%', 'under 1%')
+    """
+    whole = int(probability * 100 + 1e-9)
+    return "over 99%" if probability > 0.99 else f"{whole}%" if whole else "under 1%"
+
+
 @dataclass(frozen=True)
 class Decision:
     """What an answer commits to. ``probability`` is the calibrated probability that ``taxon`` is right."""
@@ -113,7 +123,7 @@ class RollUp:
                 kind,
                 taxon,
                 probability,
-                f"{taxon.display_name} is {probability:.0%} probable; {asked} was asked for.",
+                f"{taxon.display_name} is {percent(probability)} probable; {asked} was asked for.",
             )
         for rank in ROLL_UP_RANKS:
             name = taxon.ancestor(rank)
@@ -132,14 +142,14 @@ class RollUp:
             None,
             None,
             f"No species, genus or family reaches the {asked} asked for; the best guess, "
-            f"{taxon.display_name}, is {probability:.0%} probable.",
+            f"{taxon.display_name}, is {percent(probability)} probable.",
         )
 
     @staticmethod
     def _why(taxon: Taxon, probability: float, rank: str, name: str, total: float, asked: str) -> str:
         return (
-            f"No species reaches the {asked} asked for (best: {taxon.display_name}, {probability:.0%}), "
-            f"but the {rank} {name} is {total:.0%} probable."
+            f"No species reaches the {asked} asked for (best: {taxon.display_name}, {percent(probability)}), "
+            f"but the {rank} {name} is {percent(total)} probable."
         )
 
 

@@ -195,7 +195,7 @@ def evaluate(
         ),
         species=_species_metrics(matrix, class_labels, training_counts, groups),
         confusions=_confusions(matrix, class_labels),
-        reliability=bins,  # type: ignore[arg-type]
+        reliability=bins,
         notes=notes,
     )
 

@@ -59,7 +59,7 @@ class _Asked:
 
 
 class Together:
-    """One run at a time, since CUDA sessions have crashed under concurrent ones; each takes all that waits."""
+    """One run at a time, since CUDA sessions crash under concurrent ones; each takes all that waits."""
 
     def __init__(self, session: Session, executor: Executor, max_batch: int = MAX_BATCH) -> None:
         self._session = session

@@ -13,7 +13,7 @@ from PIL import Image
 
 METHOD = (
     "Dot product of the feature map with the direction of the photo's embedding (an activation map without "
-    "the head's weights): how much each place added to what species are told apart by, not for which it spoke."
+    "the head's weights): how much each place added to what tells species apart, not for which one it spoke."
 )
 _COLD, _HOT = np.array([24, 16, 60], np.float32), np.array([255, 196, 64], np.float32)
 

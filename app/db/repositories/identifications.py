@@ -1,0 +1,52 @@
+"""Identifications and their photos: what was answered, found by id, by Idempotency-Key, or newest first."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.tables import IdentificationRow, PhotoRow
+
+
+async def add(session: AsyncSession, row: IdentificationRow) -> None:
+    """Insert an identification with its photos. Raises IntegrityError where its Idempotency-Key is taken."""
+    async with session.begin_nested():  # so that the transaction survives a key that is taken
+        session.add(row)
+
+
+async def by_key(session: AsyncSession, scope: str, key: str) -> IdentificationRow | None:
+    """The identification that was made under an Idempotency-Key."""
+    found: IdentificationRow | None = await session.scalar(
+        select(IdentificationRow).where(
+            IdentificationRow.idempotency_scope == scope, IdentificationRow.idempotency_key == key
+        )
+    )
+    return found
+
+
+async def by_id(session: AsyncSession, identification_id: UUID) -> IdentificationRow | None:
+    """One identification with its photos."""
+    return await session.get(IdentificationRow, identification_id)
+
+
+async def photo(session: AsyncSession, identification_id: UUID, position: int) -> PhotoRow | None:
+    """One photo of an identification; positions begin at 0."""
+    return await session.get(PhotoRow, (identification_id, position))
+
+
+async def newest(
+    session: AsyncSession, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> Sequence[IdentificationRow]:
+    """Identifications, newest first; ``before`` is time and id of the last one of the page above."""
+    order = (IdentificationRow.created_at, IdentificationRow.id)
+    query = select(IdentificationRow).order_by(order[0].desc(), order[1].desc()).limit(limit)
+    if before is not None:
+        query = query.where(tuple_(*order) < tuple_(*before))
+    return (await session.scalars(query)).all()
+
+
+async def count(session: AsyncSession) -> int:
+    """How many there are."""
+    return await session.scalar(select(func.count()).select_from(IdentificationRow)) or 0

@@ -1,0 +1,132 @@
+"""A model's outputs for one animal -> the answer. Pure: it runs nothing and saves nothing."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.decode_process import DecodedPhoto
+from app.inference.engine import DeployedModel
+from app.services.answers import (
+    AnsweringModel,
+    DecisionAnswer,
+    Evidence,
+    Explanation,
+    IdentifyAnswer,
+    ImageAnswer,
+    Prediction,
+    PredictionSet,
+    SetTaxon,
+)
+from models import decision
+from models.metrics import SpeciesMetrics
+
+COVERAGE = 0.9
+"""Nominal coverage of the prediction set."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """When and where the animal was seen, as far as the request says. WGS 84 degrees."""
+
+    event_date: datetime | date | None = None
+    decimal_latitude: float | None = None
+    decimal_longitude: float | None = None
+
+
+@dataclass(frozen=True)
+class SeenPhoto:
+    """A photo as it was sent, and as it was decoded."""
+
+    data: bytes
+    decoded: DecodedPhoto
+
+
+def compose(
+    identification_id: UUID,
+    created_at: datetime,
+    deployed: DeployedModel,
+    logits: NDArray[np.float32],
+    photos: Sequence[SeenPhoto],
+    *,
+    top_k: int,
+    reliability: float,
+    sighting: Sighting,
+    explanation: Explanation | None,
+) -> IdentifyAnswer:
+    """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list."""
+    each = decision.probabilities(logits, deployed.card.calibration.temperature)
+    combined = decision.combine_photos(each) if len(each) > 1 else each[0]
+    scores = logits.mean(axis=0)
+    decided = deployed.rollup.decide(combined, reliability)
+    return IdentifyAnswer(
+        id=identification_id,
+        created_at=created_at,
+        model=AnsweringModel(
+            name=deployed.card.name,
+            version=deployed.card.version,
+            sha256=deployed.sha256,
+            epoch=deployed.epoch,
+        ),
+        decision=DecisionAnswer(
+            kind=decided.kind, reason=decided.reason, taxon=decided.taxon, probability=decided.probability
+        ),
+        predictions=tuple(
+            _prediction(deployed, index, float(combined[index]), float(scores[index]))
+            for index in decision.top_k(combined, top_k)
+        ),
+        prediction_set=_prediction_set(deployed, combined),
+        images=tuple(_image(photo, sighting) for photo in photos),
+        explanation=explanation,
+    )
+
+
+def _prediction(deployed: DeployedModel, index: int, probability: float, score: float) -> Prediction:
+    species = deployed.evaluation.species[index]
+    return Prediction(
+        taxon=deployed.card.taxa[index],
+        probability=probability,
+        score=score,
+        group=species.group,
+        training_count=species.training_count,
+        evidence=_evidence(species),
+    )
+
+
+def _evidence(species: SpeciesMetrics) -> Evidence:
+    return Evidence(
+        recall=species.recall.value if species.recall else None,
+        recall_interval=species.recall.interval if species.recall else None,
+        precision=species.precision.value if species.precision else None,
+        num_test_images=species.num_test_images,
+        confused_with=species.confused_with,
+    )
+
+
+def _prediction_set(deployed: DeployedModel, combined: NDArray[np.float64]) -> PredictionSet:
+    taxa = [deployed.card.taxa[index] for index in decision.prediction_set(combined, COVERAGE)]
+    return PredictionSet(
+        coverage=COVERAGE,
+        taxa=tuple(SetTaxon(label=taxon.label, scientific_name=taxon.scientific_name) for taxon in taxa),
+    )
+
+
+def _image(photo: SeenPhoto, sighting: Sighting) -> ImageAnswer:
+    """What the request says of time and place goes before what the camera wrote, which is often wrong."""
+    info = photo.decoded.info
+    place = sighting if sighting.decimal_latitude is not None else info.metadata
+    return ImageAnswer(
+        sha256=hashlib.sha256(photo.data).hexdigest(),
+        width_px=info.width_px,
+        height_px=info.height_px,
+        format=info.format,
+        orientation_applied=info.orientation_applied,
+        event_date=sighting.event_date or info.metadata.event_date,
+        decimal_latitude=place.decimal_latitude,
+        decimal_longitude=place.decimal_longitude,
+        warnings=photo.decoded.warnings,
+    )

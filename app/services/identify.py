@@ -1,0 +1,207 @@
+"""One request about one animal -> one saved answer.
+
+``replay`` and ``keep`` are short transactions; ``answer``, which takes the time, holds no connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import numpy as np
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.repositories import identifications
+from app.db.tables import IdentificationRow, PhotoRow, utc_now
+from app.errors import (
+    IdempotencyConflict,
+    NoModelDeployed,
+    NotFound,
+    PhotoTooLarge,
+    UndecodablePhoto,
+    UnsupportedPhoto,
+)
+from app.inference.decode import DecodePool
+from app.inference.decode_process import DecodedPhoto
+from app.inference.engine import DeployedModel, Engine, EngineAnswer
+from app.inference.heatmap import METHOD, heatmap_base64
+from app.services.answers import Explanation, IdentifyAnswer
+from app.services.compose import SeenPhoto, Sighting, compose
+from app.services.photo_files import PhotoFiles
+from models import preprocess
+
+
+@dataclass(frozen=True)
+class Idempotency:
+    """An Idempotency-Key, whose it is, and the hash of what was asked under it."""
+
+    scope: str
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True)
+class IdentifyRequest:
+    """Photos of one animal, and how the answer is wanted. ``reliability`` None: as the card says."""
+
+    photos: tuple[bytes, ...]
+    model: str | None = None
+    top_k: int = 5
+    reliability: float | None = None
+    explain: bool = False
+    sighting: Sighting = field(default_factory=Sighting)
+    user_id: UUID | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer that is not saved yet. It must not be sent before ``keep``."""
+
+    answer: IdentifyAnswer
+    row: IdentificationRow
+
+
+class IdentifyService:
+    """Names animals with what is deployed, and keeps what it answered."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        decoder: DecodePool,
+        photo_files: PhotoFiles,
+        *,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._decoder = decoder
+        self._photo_files = photo_files
+        self._now = now
+
+    async def replay(self, session: AsyncSession, idempotency: Idempotency) -> str | None:
+        """The answer this very request got before, as JSON. Raises IdempotencyConflict for another one."""
+        row = await identifications.by_key(session, idempotency.scope, idempotency.key)
+        if row is None:
+            return None
+        if row.body_sha256 != idempotency.body_sha256:
+            raise IdempotencyConflict(
+                "This Idempotency-Key was used for a request with other photos or parameters. Take a new key."
+            )
+        return row.response
+
+    async def answer(self, request: IdentifyRequest) -> Answered:
+        """Decode, run, decide; the photos are on the disk when this returns.
+
+        Raises NotFound, NoModelDeployed, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto, DiskFull.
+        """
+        deployed = self._deployed(request.model)
+        several = len(request.photos) > 1
+        decoded = await asyncio.gather(
+            *(
+                self._decode(data, deployed, f"Photo {number}: " if several else "")
+                for number, data in enumerate(request.photos, start=1)
+            )
+        )
+        images = np.stack([photo.pixels for photo in decoded])
+        outputs, names = await asyncio.gather(
+            self._engine.run(deployed, images, features=request.explain),
+            asyncio.gather(*(self._photo_files.keep(photo.view_jpeg) for photo in decoded)),
+        )
+        explanation = await _explain(decoded[0], outputs) if request.explain else None
+        answer = compose(
+            uuid4(),
+            self._now(),
+            deployed,
+            outputs.logits,
+            [SeenPhoto(data, photo) for data, photo in zip(request.photos, decoded, strict=True)],
+            top_k=request.top_k,
+            reliability=request.reliability or deployed.card.reliability,
+            sighting=request.sighting,
+            explanation=explanation,
+        )
+        return Answered(
+            answer, _row(answer, names, request, request.reliability or deployed.card.reliability)
+        )
+
+    async def keep(self, session: AsyncSession, answered: Answered) -> str:
+        """Save the answer, and return the JSON to send once the transaction is committed.
+
+        Where the same request was answered meanwhile under the same Idempotency-Key, that answer is returned.
+        Raises IdempotencyConflict.
+        """
+        row = answered.row
+        text = row.response  # kept apart: a failed insert expires the row
+        idempotency = _idempotency(row)
+        try:
+            await identifications.add(session, row)
+        except IntegrityError:
+            first = await self.replay(session, idempotency) if idempotency else None
+            if first is None:
+                raise
+            return first
+        return text
+
+    def _deployed(self, name: str | None) -> DeployedModel:
+        try:
+            return self._engine.get(name)
+        except KeyError:
+            names = [deployed.card.name for deployed in self._engine.deployed()]
+        if not names:
+            raise NoModelDeployed
+        raise NotFound(f"No model named {name!r} is deployed here; there is {', '.join(names)}.")
+
+    async def _decode(self, data: bytes, deployed: DeployedModel, name: str) -> DecodedPhoto:
+        try:
+            return await self._decoder.decode(data, deployed.card.preprocessing)
+        except preprocess.UnsupportedPhotoFormat as error:
+            raise UnsupportedPhoto(f"{name}{error}") from error
+        except preprocess.PhotoTooLarge as error:
+            raise PhotoTooLarge(f"{name}{error}") from error
+        except preprocess.UndecodablePhoto as error:
+            raise UndecodablePhoto(f"{name}{error}") from error
+
+
+async def _explain(photo: DecodedPhoto, outputs: EngineAnswer) -> Explanation:
+    assert outputs.features is not None
+    heatmap = await asyncio.to_thread(heatmap_base64, photo.pixels, outputs.features[0], outputs.embedding[0])
+    return Explanation(heatmap_png_base64=heatmap, heatmap_method=METHOD)
+
+
+def _row(
+    answer: IdentifyAnswer, names: list[str], request: IdentifyRequest, reliability: float
+) -> IdentificationRow:
+    idempotency = request.idempotency
+    return IdentificationRow(
+        id=answer.id,
+        created_at=answer.created_at,
+        model=answer.model.name,
+        version=answer.model.version,
+        sha256=answer.model.sha256,
+        epoch=answer.model.epoch,
+        user_id=request.user_id,
+        reliability=reliability,
+        top_k=request.top_k,
+        response=answer.model_dump_json(),
+        idempotency_scope=idempotency.scope if idempotency else None,
+        idempotency_key=idempotency.key if idempotency else None,
+        body_sha256=idempotency.body_sha256 if idempotency else None,
+        photos=[
+            PhotoRow(
+                position=position,
+                sha256=image.sha256,
+                width_px=image.width_px,
+                height_px=image.height_px,
+                format=image.format,
+                stored_name=name,
+            )
+            for position, (image, name) in enumerate(zip(answer.images, names, strict=True))
+        ],
+    )
+
+
+def _idempotency(row: IdentificationRow) -> Idempotency | None:
+    if row.idempotency_scope is None or row.idempotency_key is None or row.body_sha256 is None:
+        return None
+    return Idempotency(row.idempotency_scope, row.idempotency_key, row.body_sha256)

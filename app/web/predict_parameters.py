@@ -1,0 +1,105 @@
+"""The parameters of ``/predict``, from the query, the form, or both: each known, valid and given once."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from app.errors import FieldError, InvalidField
+from app.services.compose import Sighting
+from app.services.identify import IdentifyRequest
+from app.web.strict import refuse_unknown
+
+
+def _iso_date(value: object) -> object:
+    """A date stays a date: midnight would be an invention.
+
+    >>> _iso_date("2024-07-01"), _iso_date("2024-07-01T22:10Z").hour
+    (datetime.date(2024, 7, 1), 22)
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value) if len(value) <= 10 else datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            "expected an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T22:10Z"
+        ) from None
+
+
+class PredictParameters(BaseModel):
+    """How an answer is wanted. Every one may stand in the query or in the form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: Annotated[
+        str | None, Field(max_length=64, description="Name; the default model where silent.")
+    ] = None
+    top_k: Annotated[int, Field(ge=1, le=50, description="How many labels the answer lists.")] = 5
+    reliability: Annotated[
+        float | None,
+        Field(ge=0.5, le=0.99, description="What a decision must reach; where silent, what the card says."),
+    ] = None
+    decimal_latitude: Annotated[
+        float | None,
+        Field(ge=-90, le=90, description="WGS 84. Saved with the answer; does not change the naming (yet)."),
+    ] = None
+    decimal_longitude: Annotated[
+        float | None, Field(ge=-180, le=180, description="WGS 84. Goes with `decimal_latitude`.")
+    ] = None
+    event_date: Annotated[
+        datetime | date | None,
+        BeforeValidator(_iso_date, json_schema_input_type=str | None),
+        Field(description="ISO 8601 date or time. Saved with the answer; does not change the naming (yet)."),
+    ] = None
+    explain: Annotated[bool, Field(description="Adds a heatmap of the first photo.")] = False
+
+    def request(self, photos: tuple[bytes, ...]) -> IdentifyRequest:
+        """What is asked of these photos of one animal."""
+        return IdentifyRequest(
+            photos=photos,
+            model=self.model,
+            top_k=self.top_k,
+            reliability=self.reliability,
+            explain=self.explain,
+            sighting=Sighting(self.event_date, self.decimal_latitude, self.decimal_longitude),
+        )
+
+    def body_sha256(self, photos: Sequence[bytes]) -> str:
+        """What was asked, as a hash: the parameters and the photos in order, not how they were encoded."""
+        told = json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        digests = b"".join(hashlib.sha256(data).digest() for data in photos)
+        return hashlib.sha256(hashlib.sha256(told).digest() + digests).hexdigest()
+
+
+def read_parameters(query: Iterable[tuple[str, str]], form: Iterable[tuple[str, str]]) -> PredictParameters:
+    """The parameters of one request. Raises InvalidField, which names each fault.
+
+    >>> read_parameters([("top_k", "3")], [("reliability", "0.8")]).top_k
+    3
+    """
+    form = list(form)
+    refuse_unknown((name for name, _ in form), [*PredictParameters.model_fields, "image"], "form field")
+    given: dict[str, str] = {}
+    for name, value in [*query, *form]:
+        if name in given:
+            raise InvalidField.of(name, "given twice; which one counts?")
+        given[name] = value
+    try:
+        parameters = PredictParameters.model_validate(given)
+    except ValidationError as error:
+        raise _refusal(error) from error
+    if (parameters.decimal_latitude is None) != (parameters.decimal_longitude is None):
+        raise InvalidField.of("decimal_latitude", "goes with decimal_longitude: give both or none")
+    return parameters
+
+
+def _refusal(error: ValidationError) -> InvalidField:
+    faults = [
+        FieldError(str(fault["loc"][0]), fault["msg"].removeprefix("Value error, "))
+        for fault in error.errors()
+    ]
+    return InvalidField("; ".join(f"{fault.field}: {fault.message}" for fault in faults), errors=faults)

@@ -1,0 +1,52 @@
+"""Wires the answering path: its routes, its figures, and what lives as long as the service does."""
+
+from fastapi import FastAPI
+from limits.aio.storage import MemoryStorage, Storage
+
+from app.db.session import Sessions
+from app.inference.decode import DecodePool
+from app.inference.engine import Engine
+from app.services.identify import IdentifyService
+from app.services.photo_files import PhotoFiles
+from app.settings import Settings
+from app.web import health, photos, predict
+from app.web.admission import Admission
+from app.web.answering import Answering
+from app.web.metrics import InferenceCollector, Metrics, RequestMetrics
+from app.web.rate_limit import CallerRate
+
+PHOTO_MEMORY_BYTES = 512_000_000
+"""Photos that may be in memory at a time, over all requests; at least one whole body."""
+
+
+def add_routes(app: FastAPI) -> None:
+    """``/predict``, the photos, the probes. Before the start."""
+    app.state.metrics = Metrics()
+    app.state.metrics.registry.register(InferenceCollector(app))
+    for module in (predict, photos, health):
+        app.include_router(module.router)
+    app.add_middleware(RequestMetrics, metrics=app.state.metrics)
+
+
+def start(
+    app: FastAPI,
+    settings: Settings,
+    *,
+    sessions: Sessions,
+    engine: Engine,
+    decoder: DecodePool,
+    shared: Storage,
+) -> None:
+    """What the routes need of the running service. ``shared`` counts for all replicas together."""
+    photo_files = PhotoFiles(settings.photos_dir)
+    service = IdentifyService(engine, decoder, photo_files)
+    admission = Admission(
+        max_requests=settings.max_queue + settings.decode_workers + engine.num_concurrent,
+        max_bytes=max(PHOTO_MEMORY_BYTES, settings.max_body_bytes),
+    )
+    app.state.photo_files = photo_files
+    app.state.identify = service
+    app.state.answering = Answering(service, sessions, admission, batch_width=2 * settings.decode_workers)
+    # An SQLite file has one process: counting in its memory is the same, and costs no write for each photo.
+    storage = MemoryStorage() if settings.database.startswith("sqlite") else shared
+    app.state.predict_rate = CallerRate(storage, "predict", settings.predict_rate)
