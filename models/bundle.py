@@ -1,6 +1,6 @@
 """Read, verify and write a bundle folder. Nothing else touches its files.
 
-A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, nothing more.
+A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, no more.
 """
 
 import hashlib
@@ -16,7 +16,13 @@ from models.card import ModelCard
 from models.metrics import Evaluation
 from models.onnx_policy import check_graph
 
-MODEL, CARD, EVALUATION, README, SUMS = "model.onnx", "card.json", "evaluation.json", "README.md", "SHA256SUMS"
+MODEL, CARD, EVALUATION, README, SUMS = (
+    "model.onnx",
+    "card.json",
+    "evaluation.json",
+    "README.md",
+    "SHA256SUMS",
+)
 CONTENT = (MODEL, CARD, EVALUATION, README)
 _Schema = TypeVar("_Schema", bound=BaseModel)
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ([^/\\]+)$")
@@ -54,11 +60,13 @@ def read(path: Path) -> Bundle:
         )
     except ValueError as error:
         raise BundleError(f"{MODEL}: {error}") from error
-    return Bundle(path, card, evaluation, contents[MODEL], contents[README].decode("utf-8", "replace"), sha256)
+    return Bundle(
+        path, card, evaluation, contents[MODEL], contents[README].decode("utf-8", "replace"), sha256
+    )
 
 
 def write(path: Path, *, onnx: bytes, card: ModelCard, evaluation: Evaluation, readme: str) -> Bundle:
-    """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError if ``path`` exists."""
+    """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
     if path.exists():
         raise FileExistsError(f"{path} exists; a bundle is immutable: choose another version")
     contents = {
@@ -94,7 +102,9 @@ def _verified_contents(path: Path) -> tuple[dict[str, bytes], str]:
     contents = {name: (path / name).read_bytes() for name in CONTENT}
     for name, data in contents.items():
         if hashlib.sha256(data).hexdigest() != expected[name]:
-            raise BundleError(f"{name}: its SHA-256 is not the one in {SUMS}; the file was changed or cut off")
+            raise BundleError(
+                f"{name}: its SHA-256 is not the one in {SUMS}; the file was changed or cut off"
+            )
     return contents, hashlib.sha256(sums).hexdigest()
 
 

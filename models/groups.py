@@ -65,7 +65,7 @@ def choose_rule(training_counts: Sequence[int]) -> GroupRule:
     >>> choose_rule([200, 50, 5]).kind
     'cutoffs'
     >>> choose_rule([8, 8, 3, 3, 1, 1])
-    GroupRule(kind='terciles', head_min=4, tail_max=2)
+    GroupRule(kind='terciles', head_min=4, tail_max=1)
     """
     if not training_counts:
         raise ValueError("a species list needs at least one species")

@@ -1,97 +1,41 @@
-"""Predictions -> metrics by group and by species, with intervals. The only definition of every reported figure.
+"""Predictions -> metrics by group and by species, with intervals: the one definition of every figure.
 
 N test images, C classes, B bootstrap replicates. Pure numpy; no files.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from models.evaluation import (
+    ConfusionPair,
+    Estimate,
+    Evaluation,
+    GroupMetrics,
+    Interval,
+    ReliabilityBin,
+    SpeciesMetrics,
+)
 from models.groups import GROUPS, Group
 
-Interval = tuple[float, float]
+__all__ = [
+    "ConfusionPair",
+    "Estimate",
+    "Evaluation",
+    "GroupMetrics",
+    "ReliabilityBin",
+    "SpeciesMetrics",
+    "confusion_matrix",
+    "evaluate",
+    "expected_calibration_error",
+    "reliability_bins",
+    "wilson",
+]
+
 Z_95 = 1.959963984540054
 NUM_BINS = 15
 NUM_BOOTSTRAP = 1000
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Frozen):
-    """A figure and its 95% interval, both in 0 to 1."""
-
-    value: float
-    interval: Interval
-
-
-class ReliabilityBin(_Frozen):
-    """One equal-mass bin of the reliability diagram: mean confidence, accuracy, images."""
-
-    confidence: float
-    accuracy: float
-    num_images: int
-
-
-class GroupMetrics(_Frozen):
-    """Means over the species of a group that have test images. All None where there are none: never 0."""
-
-    group: Group
-    num_species: int
-    num_species_tested: int
-    num_test_images: int
-    recall: Estimate | None
-    precision: Estimate | None
-    f1: Estimate | None
-    ece: float | None
-
-
-class SpeciesMetrics(_Frozen):
-    """One species: its own recall and precision with Wilson intervals, and what it is taken for."""
-
-    label: str
-    group: Group
-    training_count: int
-    num_test_images: int
-    num_predicted: int
-    recall: Estimate | None
-    precision: Estimate | None
-    confused_with: tuple[str, ...]
-
-
-class ConfusionPair(_Frozen):
-    """``num_images`` test images of ``true`` were named ``predicted``."""
-
-    true: str
-    predicted: str
-    num_images: int
-
-
-class Evaluation(_Frozen):
-    """Everything that is reported of a model on one set of labelled photos."""
-
-    split: str
-    data_sha256: str
-    num_test_images: int
-    num_species_tested: int
-    accuracy: Estimate
-    macro_recall: Estimate
-    macro_f1: float
-    weighted_f1: float
-    ece: float
-    groups: tuple[GroupMetrics, ...]
-    species: tuple[SpeciesMetrics, ...]
-    confusions: tuple[ConfusionPair, ...]
-    reliability: dict[Literal["all", "head", "middle", "tail"], tuple[ReliabilityBin, ...]]
-    notes: tuple[str, ...] = ()
-
-    def group(self, name: Group) -> GroupMetrics:
-        """Metrics of one group."""
-        return next(group for group in self.groups if group.group == name)
 
 
 def wilson(successes: int, trials: int) -> Interval:
@@ -110,7 +54,9 @@ def wilson(successes: int, trials: int) -> Interval:
     return (float(low), float(high))
 
 
-def confusion_matrix(labels_N: NDArray[np.int64], predicted_N: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
+def confusion_matrix(
+    labels_N: NDArray[np.int64], predicted_N: NDArray[np.int64], num_classes: int
+) -> NDArray[np.int64]:
     """[C, C] counts, true label by row.
 
     >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
@@ -123,13 +69,15 @@ def confusion_matrix(labels_N: NDArray[np.int64], predicted_N: NDArray[np.int64]
 def reliability_bins(
     confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], num_bins: int = NUM_BINS
 ) -> tuple[ReliabilityBin, ...]:
-    """Equal-mass bins by confidence (Nguyen & O'Connor, 2015); fewer where there are fewer images than bins."""
+    """Equal-mass bins by confidence (Nguyen & O'Connor, 2015); fewer for fewer images than bins."""
     if len(confidence_N) == 0:
         return ()
     order = np.argsort(confidence_N, kind="stable")
     return tuple(
         ReliabilityBin(
-            confidence=float(confidence_N[part].mean()), accuracy=float(correct_N[part].mean()), num_images=len(part)
+            confidence=float(confidence_N[part].mean()),
+            accuracy=float(correct_N[part].mean()),
+            num_images=len(part),
         )
         for part in np.array_split(order, min(num_bins, len(order)))
     )
@@ -161,8 +109,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate calibrated probabilities against labels.
 
-    Group intervals are percentile bootstraps over images within species (seeded); accuracy and species have Wilson
-    intervals. Raises ValueError for no images.
+    Group intervals are percentile bootstraps over images within species (seeded); accuracy and species
+    have Wilson intervals. Raises ValueError for no images.
     """
     if len(labels_N) == 0:
         raise ValueError(f"split {split!r} has no images to evaluate on")
@@ -185,13 +133,16 @@ def evaluate(
         data_sha256=data_sha256,
         num_test_images=len(labels_N),
         num_species_tested=int((support_C > 0).sum()),
-        accuracy=Estimate(value=float(correct_N.mean()), interval=wilson(int(correct_N.sum()), len(labels_N))),
+        accuracy=Estimate(
+            value=float(correct_N.mean()), interval=wilson(int(correct_N.sum()), len(labels_N))
+        ),
         macro_recall=_estimate(scores["recall"], replicates["recall"], support_C > 0),
         macro_f1=float(np.nanmean(scores["f1"])),
         weighted_f1=float(np.nansum(scores["f1"] * support_C) / support_C.sum()),
         ece=expected_calibration_error(bins["all"]) or 0.0,
         groups=tuple(
-            _group_metrics(group, members[group], support_C, scores, replicates, bins[group]) for group in GROUPS
+            _group_metrics(group, members[group], support_C, scores, replicates, bins[group])
+            for group in GROUPS
         ),
         species=_species_metrics(matrix, class_labels, training_counts, groups),
         confusions=_confusions(matrix, class_labels),
@@ -201,7 +152,7 @@ def evaluate(
 
 
 def _scores(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Recall, precision and F1 of each class, nan where a class has no test images (as scikit-learn, 0 for 0/0)."""
+    """Recall, precision and F1 of each class, nan where a class has no test images; 0 for 0/0."""
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     support, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
     tested = support > 0
@@ -244,7 +195,8 @@ def _group_metrics(
 ) -> GroupMetrics:
     tested_C = member_C & (support_C > 0)
     estimates = {
-        name: _estimate(scores[name], replicates[name], tested_C) if tested_C.any() else None for name in scores
+        name: _estimate(scores[name], replicates[name], tested_C) if tested_C.any() else None
+        for name in scores
     }
     return GroupMetrics(
         group=group,
@@ -259,7 +211,10 @@ def _group_metrics(
 
 
 def _species_metrics(
-    matrix: NDArray[np.int64], class_labels: Sequence[str], training_counts: Sequence[int], groups: Sequence[Group]
+    matrix: NDArray[np.int64],
+    class_labels: Sequence[str],
+    training_counts: Sequence[int],
+    groups: Sequence[Group],
 ) -> tuple[SpeciesMetrics, ...]:
     support_C, predicted_C = matrix.sum(axis=1), matrix.sum(axis=0)
     return tuple(
@@ -281,7 +236,9 @@ def _proportion(successes: int, trials: int) -> Estimate | None:
     return Estimate(value=successes / trials, interval=wilson(successes, trials)) if trials else None
 
 
-def _confused_with(matrix: NDArray[np.int64], index: int, class_labels: Sequence[str], most: int = 3) -> tuple[str, ...]:
+def _confused_with(
+    matrix: NDArray[np.int64], index: int, class_labels: Sequence[str], most: int = 3
+) -> tuple[str, ...]:
     """Labels this species was exchanged with, in either direction, most often first."""
     exchanged_C = matrix[index] + matrix[:, index]
     order = np.argsort(-exchanged_C, kind="stable")
@@ -290,7 +247,9 @@ def _confused_with(matrix: NDArray[np.int64], index: int, class_labels: Sequence
 
 def _confusions(matrix: NDArray[np.int64], class_labels: Sequence[str]) -> tuple[ConfusionPair, ...]:
     pairs = [
-        ConfusionPair(true=class_labels[row], predicted=class_labels[column], num_images=int(matrix[row, column]))
+        ConfusionPair(
+            true=class_labels[row], predicted=class_labels[column], num_images=int(matrix[row, column])
+        )
         for row, column in zip(*np.nonzero(matrix), strict=True)
         if row != column
     ]

@@ -1,4 +1,4 @@
-"""What an ONNX graph must be before it is loaded: an untrusted file's shape, domains and data. Runs nothing."""
+"""What an ONNX graph must be before it is loaded: an untrusted file's shape, domains, data. Runs nothing."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,9 @@ def check_graph(data: bytes, *, size_px: int, num_classes: int, embedding_dim: i
 def _check_domains(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain not in STANDARD_DOMAINS:
-            raise ValueError(f"imports the operator domain {entry.domain!r}; only standard operators are allowed")
+            raise ValueError(
+                f"imports the operator domain {entry.domain!r}; only standard operators are allowed"
+            )
     if model.functions:
         raise ValueError(f"defines the local function {model.functions[0].name!r}; none are allowed")
     for graph in _graphs(model.graph):
@@ -60,7 +62,9 @@ def _check_tensors(model: onnx.ModelProto) -> None:
                 tensors += [attribute.sparse_tensor.values, attribute.sparse_tensor.indices]
         for tensor in tensors:
             if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-                raise ValueError(f"tensor {tensor.name!r} keeps its data in another file; everything must be inside")
+                raise ValueError(
+                    f"tensor {tensor.name!r} keeps its data in another file; everything must be inside"
+                )
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -75,11 +79,16 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 def _signature(value: onnx.ValueInfoProto) -> tuple[int, tuple[int | None, ...]]:
     tensor = value.type.tensor_type
-    return tensor.elem_type, tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+    return tensor.elem_type, tuple(
+        dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim
+    )
 
 
 def _expect(
-    values: dict[str, tuple[int, tuple[int | None, ...]]], name: str, element_type: int, shape: tuple[int | None, ...]
+    values: dict[str, tuple[int, tuple[int | None, ...]]],
+    name: str,
+    element_type: int,
+    shape: tuple[int | None, ...],
 ) -> None:
     if name not in values:
         raise ValueError(f"has no {name!r}; it has {sorted(values)}")

@@ -23,7 +23,6 @@ from app.services.answers import (
     SetTaxon,
 )
 from models import decision
-from models.metrics import SpeciesMetrics
 
 COVERAGE = 0.9
 """Nominal coverage of the prediction set."""
@@ -93,17 +92,7 @@ def _prediction(deployed: DeployedModel, index: int, probability: float, score: 
         score=score,
         group=species.group,
         training_count=species.training_count,
-        evidence=_evidence(species),
-    )
-
-
-def _evidence(species: SpeciesMetrics) -> Evidence:
-    return Evidence(
-        recall=species.recall.value if species.recall else None,
-        recall_interval=species.recall.interval if species.recall else None,
-        precision=species.precision.value if species.precision else None,
-        num_test_images=species.num_test_images,
-        confused_with=species.confused_with,
+        evidence=Evidence.of(species),
     )
 
 
