@@ -3,6 +3,7 @@
 Training, evaluation and serving all call this module: there is no second way for a photo to become numbers.
 """
 
+import warnings
 from io import BytesIO
 from typing import Annotated, Literal
 
@@ -119,9 +120,11 @@ def open_photo(
         raise PhotoTooLarge(f"The photo has {len(data):,} bytes; the limit is {limits.max_bytes:,}.")
     name = sniff(data)
     try:
-        with Image.open(BytesIO(data), formats=[name]) as image:
-            _refuse_too_many_pixels(image, limits)
-            return _decode(image, name, min_side_px)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF, which costs no more than its facts
+            with Image.open(BytesIO(data), formats=[name]) as image:
+                _refuse_too_many_pixels(image, limits)
+                return _decode(image, name, min_side_px)
     except PhotoError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly every built-in exception on damaged files
