@@ -79,8 +79,11 @@ class DecodePool:
         for task in list(self._replacements):
             task.cancel()
         await asyncio.gather(*self._replacements, return_exceptions=True)
-        for worker in list(self._workers):
-            self._drop(worker)
+        while not self._idle.empty():
+            if (worker := self._idle.get_nowait()) is not None:
+                self._drop(worker)
+        for worker in self._workers:
+            worker.interrupt()  # the photo in it sees that, and drops it
         for _ in range(self._num_waiting):
             self._idle.put_nowait(None)
 
@@ -127,6 +130,9 @@ class DecodePool:
             self._idle.put_nowait(worker)
             raise
         except (OSError, EOFError, ValueError, KeyError) as error:
+            if self._stopped:
+                self._drop(worker)
+                raise DecoderStopped("the decoding processes were stopped") from error
             self.counts.died += 1
             self._replace(worker, heir)
             raise WorkerDied from error
@@ -162,8 +168,6 @@ class DecodePool:
     def _replace(self, worker: DecodeProcess, heir: _Heir = None) -> None:
         self._drop(worker)
         if self._stopped:
-            if heir is not None:
-                heir.set_exception(DecoderStopped("the decoding processes were stopped"))
             return
         task = asyncio.create_task(self._add_worker_in_the_end(heir))
         self._replacements.add(task)

@@ -83,11 +83,15 @@ class DecodeProcess:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def kill(self) -> None:
-        """End the process now, whatever it does."""
-        self._connection.close()
+    def interrupt(self) -> None:
+        """End the process now, whatever it does. Who waits for it in ``decode`` sees it gone."""
         self._process.kill()
         self._process.wait()
+
+    def kill(self) -> None:
+        """End the process now, and the connection to it: nobody may be waiting in ``decode``."""
+        self.interrupt()
+        self._connection.close()
 
     async def ready(self) -> None:
         """Wait until it has imported everything. Raises RuntimeError where it ended, TimeoutError."""

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.repositories import identifications
 from app.db.tables import IdentificationRow, PhotoRow, utc_now
 from app.errors import (
+    Busy,
     IdempotencyConflict,
     NoModelDeployed,
     NotFound,
@@ -23,7 +24,7 @@ from app.errors import (
     UndecodablePhoto,
     UnsupportedPhoto,
 )
-from app.inference.decode import DecodePool
+from app.inference.decode import DecodePool, DecoderStopped
 from app.inference.decode_process import DecodedPhoto
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
 from app.inference.heatmap import METHOD, heatmap_base64
@@ -94,7 +95,7 @@ class IdentifyService:
     async def answer(self, request: IdentifyRequest) -> Answered:
         """Decode, run, decide; the photos are on the disk when this returns.
 
-        Raises NotFound, NoModelDeployed, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto, DiskFull.
+        Raises NotFound, NoModelDeployed, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto, DiskFull, Busy.
         """
         deployed = self._deployed(request.model)
         several = len(request.photos) > 1
@@ -161,6 +162,8 @@ class IdentifyService:
             raise PhotoTooLarge(f"{name}{error}") from error
         except preprocess.UndecodablePhoto as error:
             raise UndecodablePhoto(f"{name}{error}") from error
+        except DecoderStopped as error:
+            raise Busy("This service is stopping; nothing was identified.") from error
 
 
 async def _explain(photo: DecodedPhoto, outputs: EngineAnswer) -> Explanation:
