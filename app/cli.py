@@ -86,8 +86,7 @@ def serve() -> None:
 async def _serve(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     prepared = await prepare(settings)
-    application = create_app(settings)
-    application.state.store_faults = [str(fault) for fault in prepared.faults]
+    application = create_app(settings, prepared.faults)
     async with application.router.lifespan_context(application):
         address = settings.base_url or _address(settings.host, listener.getsockname()[1])
         await serve_http(application, settings, listener, partial(_announce, prepared, address))
@@ -99,11 +98,11 @@ def _address(host: str, port: int) -> str:
 
 
 def _announce(prepared: Prepared, address: str) -> None:
-    typer.echo(f"Lighttrap answers at {address}")
     if prepared.setup_token is not None:
         typer.echo(f"Make the first admin, once, at {address}/setup?token={prepared.setup_token}")
     elif not prepared.has_admin:
         typer.echo("There is no admin yet. For a new set-up link: python -m app admin setup-link")
+    typer.echo(f"Lighttrap answers at {address}")
     sys.stdout.flush()
 
 

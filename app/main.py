@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 from fastapi import Depends, FastAPI, Request
@@ -16,6 +16,7 @@ from app.inference.engine import Engine
 from app.services.accounts import Passwords
 from app.services.promotion import Deployer
 from app.services.rates import RateLimit
+from app.services.registry import Fault
 from app.settings import Settings
 from app.web import accounts, assets, problems, promotion, registry, serving
 from app.web.dependencies import get_caller
@@ -27,7 +28,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap")
 VERSION = "0.1.0"
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAPI:
     """The service. Its database must be migrated and its store registered (``app.cli`` does both)."""
     app = FastAPI(
         title="Lighttrap",
@@ -40,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(refuse_unknown_fields), Depends(get_caller)],
     )
     app.state.settings = settings
+    app.state.store_faults = tuple(store_faults)
     app.state.draining = False
     problems.install(app)
     for module in (accounts, assets, problems, promotion, registry):
@@ -94,7 +96,7 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
         deadline_s=settings.decode_timeout_s,
     )
     stack.push_async_callback(decoder.stop)
-    deployer = Deployer(engine, sessions, settings.store)
+    deployer = Deployer(engine, sessions, settings.store, app.state.store_faults)
     await asyncio.gather(decoder.start(), deployer.follow_once())
     app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
     serving.start(

@@ -4,13 +4,22 @@ A wrong one stops the start with its name, its value and what was expected.
 """
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from limits import parse
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.card import Name
 
@@ -35,6 +44,14 @@ def _rate(value: str) -> str:
     return value
 
 
+def _words(value: object) -> object:
+    """Comma-separated text as a list; what is no text is left as it is."""
+    return (
+        tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+    )
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Rate = Annotated[str, AfterValidator(_rate)]
 
 
@@ -65,12 +82,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     base_url: str = Field("", description="Public address, such as https://moths.example.org; else as asked.")
-    trusted_hosts: tuple[str, ...] = Field(
-        ("*",), description='Host names this service answers to, as a JSON list; ["*"] for any.'
+    trusted_hosts: Words = Field(
+        ("*",), description="Host names this service answers to, with commas between; * for any."
     )
-    trusted_proxies: tuple[str, ...] = Field(
+    trusted_proxies: Words = Field(
         (),
-        description="Load balancers whose X-Forwarded-For and -Proto are believed, as a JSON list.",
+        description="Load balancers whose X-Forwarded-For and -Proto are believed, with commas between.",
     )
     data_dir: Path = Field(Path("var"), description="Folder of the SQLite file and the photos.")
     database_url: SecretStr = Field(
@@ -127,7 +144,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _photo_fits_body(self) -> Self:
         if self.max_body_bytes < self.max_photo_bytes:
-            raise ValueError("max_body_bytes: expected at least max_photo_bytes")
+            raise ValueError(
+                f"MAX_BODY_BYTES is {self.max_body_bytes}: expected at least {PREFIX}MAX_PHOTO_BYTES, "
+                f"which is {self.max_photo_bytes}"
+            )
         return self
 
     @property
@@ -144,14 +164,13 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Settings from the environment. Raises SettingsError with one line for each wrong one."""
+    _refuse_misspelt_settings()
     given = os.environ.get("DATABASE_URL")
     try:
         silent = f"{PREFIX}DATABASE_URL" not in os.environ
         settings = Settings(database_url=SecretStr(given)) if given and silent else Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(fault)) for fault in error.errors())) from error
-    except ValueError as error:  # pydantic-settings: a list that is not JSON
-        raise SettingsError(f"{error}: expected JSON for a list") from error
     if settings.database_password_file is None:
         return settings
     url = _with_password(settings.database, settings.database_password_file)
@@ -175,12 +194,27 @@ def _with_password(url: str, file: Path) -> str:
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{rest}").geturl()
 
 
+def _refuse_misspelt_settings() -> None:
+    """A name that is nearly a setting would be ignored in silence. Other names may belong to other tools."""
+    known = [name.upper() for name in Settings.model_fields]
+    lines = []
+    for name in sorted(os.environ):
+        given = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and given not in known:
+            near = get_close_matches(given, known, n=1, cutoff=0.7)
+            lines += [
+                f"{name} is set, but there is no such setting: expected {PREFIX}{each}" for each in near
+            ]
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
 def _line(fault: dict[str, object]) -> str:
     location = fault["loc"]
     assert isinstance(location, tuple)
     field = str(location[0]) if location else ""
     expected = str(fault["msg"]).removeprefix("Value error, ")
     if not field:
-        return f"{PREFIX}{expected.upper() if ':' not in expected else expected}"
+        return f"{PREFIX}{expected}"
     shown = "(hidden)" if field == "database_url" else repr(fault["input"])
     return f"{PREFIX}{field.upper()} is {shown}: {expected}"

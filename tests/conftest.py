@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from app.main import create_app
 from app.services.registry import prepare_registry
 from app.settings import Settings
 from tests.postgres import INSTALL_IT, cluster, find_postgres
+from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
 
 ORIGIN = "http://lighttrap.test"
@@ -107,3 +108,34 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN}) as client:
         yield client
+
+
+@pytest.fixture
+def new_server(database_url: str, shared_store: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers, not started yet, that share database and store: replicas, or one and its next start."""
+    servers: list[Server] = []
+
+    def make(**changed: str) -> Server:
+        settings = {
+            "DATA_DIR": str(tmp_path / "var"),
+            "DATABASE_URL": database_url,
+            "STORE": str(shared_store),
+            "DEFAULT_MODEL": "tiny-moths",
+            "PROVIDER": "cpu",
+            "DECODE_WORKERS": "1",
+            "DRAIN_NOTICE_S": "0.5",
+            "FOLLOW_S": "0.2",
+        }
+        server = Server({**settings, **changed}, tmp_path / f"server-{len(servers)}.log")
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def server(new_server: Callable[..., Server]) -> Server:
+    """The service as a real process, answering."""
+    return new_server().start()

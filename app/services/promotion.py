@@ -4,6 +4,7 @@ The database decides; the engine of each process follows. The epoch of a model o
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -15,7 +16,7 @@ from app.db.session import Sessions
 from app.db.tables import PromotionRow, VersionRow, utc_now
 from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
 from app.inference.engine import DeployedModel, Engine
-from app.services.registry import get_model, get_version, read_registered
+from app.services.registry import Fault, get_model, get_version, read_registered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
 MAX_REASON = 1000
@@ -97,15 +98,20 @@ async def _stale(session: AsyncSession, name: str, expected_epoch: int) -> Stale
 class Deployer:
     """Brings this process's engine to what the database says is deployed, whole and only forwards."""
 
-    def __init__(self, engine: Engine, sessions: Sessions, store: Path) -> None:
+    def __init__(
+        self, engine: Engine, sessions: Sessions, store: Path, store_faults: Sequence[Fault] = ()
+    ) -> None:
+        self._store_faults = tuple(store_faults)
         self._engine, self._sessions, self._store = engine, sessions, store
         self._faults: dict[str, tuple[Deployment, str, float]] = {}
         self._swapping = asyncio.Lock()
 
     @property
     def faults(self) -> list[str]:
-        """What should be deployed here and cannot be, in sentences."""
-        return [f"{wanted.path}: {message}" for wanted, message, _ in self._faults.values()]
+        """Bundles that cannot be used here, in sentences: deployed ones first, then others of the store."""
+        deployed = {wanted.path: message for wanted, message, _ in self._faults.values()}
+        others = {fault.path: fault.message for fault in self._store_faults if fault.path not in deployed}
+        return [f"{path}: {message}" for path, message in (deployed | others).items()]
 
     async def prepare(self, wanted: Deployment) -> DeployedModel:
         """The version verified, loaded and warmed, but not answering yet. Raises BundleError."""
