@@ -41,6 +41,7 @@ Parameters = Annotated[PredictParameters, Query()]
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,200}$",
         description="Names this request: sent again with the same photos and parameters, it gets the answer "
         "that was saved; with others, 409. Keys of different callers never meet.",
