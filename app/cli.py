@@ -11,7 +11,6 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
-import uvloop
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.migrate import MigrationError, upgrade
@@ -25,7 +24,7 @@ from app.services import accounts, promotion, registry
 from app.services.startup import Prepared, prepare
 from app.settings import Settings, SettingsError, load_settings
 from app.web.logs import configure_logs
-from app.web.server import AddressTaken, listen
+from app.web.server import AddressTaken, listen, run
 from app.web.server import serve as serve_http
 
 T = TypeVar("T")
@@ -79,8 +78,7 @@ def serve() -> None:
     """Migrate, register and deploy what is new, then answer until a signal comes."""
     settings = load_settings()
     configure_logs(settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+    run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """A refusal as RFC 9457 ``application/problem+json``, or as a page where a browser asks for one."""
 
+from typing import Any
 from urllib.parse import quote
 
 import structlog
@@ -25,6 +26,30 @@ from app.web.rendering import render
 from app.web.views import ProblemExplainedView, ProblemField, ProblemView
 
 MEDIA_TYPE = "application/problem+json"
+_TEXT = {"type": "string"}
+_ERROR = {
+    "type": "object",
+    "required": ["field", "message"],
+    "properties": {"field": _TEXT, "message": _TEXT},
+}
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "request_id"],
+    "properties": {
+        "type": {**_TEXT, "description": "A stable path under /problems, where a page explains it."},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": {**_TEXT, "description": "What is wrong with this request, in a sentence."},
+        "instance": {**_TEXT, "description": "The path that was asked for."},
+        "request_id": {**_TEXT, "description": "Leads to the entry in the log."},
+        "errors": {"type": "array", "items": _ERROR, "description": "Each field that is wrong."},
+    },
+}
+REFUSED: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "Refused: RFC 9457", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+}
+"""For the OpenAPI document: what every route answers when it refuses."""
+
 router = APIRouter(include_in_schema=False)
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.problems")
 

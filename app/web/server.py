@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType
 
 import structlog
@@ -34,7 +34,7 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         self._on_ready()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Stop once. A second signal stops at once, whatever is still being answered."""
         if self._app.state.draining:
             self.should_exit = self.force_exit = True
@@ -46,6 +46,12 @@ class DrainingServer(uvicorn.Server):
 
     def _close(self) -> None:
         self.should_exit = True
+
+
+def run(service: Coroutine[None, None, None]) -> None:
+    """Run the service to its end, on uvloop where there is one."""
+    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
+        runner.run(service)
 
 
 def listen(host: str, port: int) -> socket.socket:

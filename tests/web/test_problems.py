@@ -149,6 +149,16 @@ async def test_a_wrong_method_is_told_the_right_one(client: httpx.AsyncClient) -
     assert answer.json()["type"] == "/problems/method-not-allowed"
 
 
+async def test_the_document_of_the_api_says_what_a_refusal_is(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    problem = (await client.get("/nowhere")).json()
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    for operation in operations:
+        schema = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
+        assert set(problem) == set(schema["required"])
+    assert "HTTPValidationError" not in str(document)
+
+
 @pytest.mark.parametrize("body", [b"{", b"", b"\xff\xfe", b"[" * 5000])
 async def test_a_body_that_is_no_json_is_refused(robot: httpx.AsyncClient, body: bytes) -> None:
     answer = await robot.post(
