@@ -38,6 +38,7 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        responses=problems.REFUSED,
         dependencies=[Depends(refuse_unknown_fields), Depends(get_caller)],
     )
     app.state.settings = settings
