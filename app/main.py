@@ -103,6 +103,7 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
     serving.start(
         app, settings, sessions=sessions, engine=engine, decoder=decoder, shared=DatabaseStorage(sessions)
     )
+    stack.push_async_callback(serving.stop, app)
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -29,15 +29,14 @@ def brightness(image_HWC: NDArray[np.uint8]) -> float:
 
 
 def sharpness(image_HWC: NDArray[np.uint8]) -> float:
-    """Root mean square of the Laplacian (Pech-Pacheco et al., 2000): how much edge there is, in levels.
+    """Root mean square of the Laplacian (Pech-Pacheco et al., 2000) of every second row: edges, in levels.
 
     >>> sharpness(np.full((8, 8, 3), 90, np.uint8))
     0.0
     """
     green = image_HWC[:, :, 1].astype(np.float32)
-    laplacian = (
-        green[:-2, 1:-1] + green[2:, 1:-1] + green[1:-1, :-2] + green[1:-1, 2:] - 4 * green[1:-1, 1:-1]
-    )
+    rows = green[1:-1:2]
+    laplacian = green[:-2:2, 1:-1] + green[2::2, 1:-1] + rows[:, :-2] + rows[:, 2:] - 4 * rows[:, 1:-1]
     flat = laplacian.ravel()
     return float(np.sqrt(np.dot(flat, flat) / flat.size))
 

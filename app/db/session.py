@@ -5,7 +5,8 @@ Both databases read what was last committed, statement by statement, and lock at
 
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import create_engine as _create_sync_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -30,6 +31,16 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         event.listen(engine.sync_engine, "before_cursor_execute", _begin_at_first_write)
         return engine
     return _create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+
+
+def create_sync_engine(url: str) -> Engine:
+    """The same for a thread of its own: one connection, with the same promises."""
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = _create_sync_engine(url.replace("sqlite+aiosqlite:", "sqlite:", 1))
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "before_cursor_execute", _begin_at_first_write)
+        return engine
+    return _create_sync_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

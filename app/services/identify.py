@@ -1,6 +1,6 @@
 """One request about one animal -> one saved answer.
 
-``replay`` and ``keep`` are short transactions; ``answer``, which takes the time, holds no connection.
+``answer`` takes the time and touches no database; what it returns is sent once it is kept, never before.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import numpy as np
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.keeper import Kept, NewIdentification, NewPhoto
 from app.db.repositories import identifications
-from app.db.tables import IdentificationRow, PhotoRow, utc_now
+from app.db.tables import utc_now
 from app.errors import (
     Busy,
     IdempotencyConflict,
@@ -59,10 +59,10 @@ class IdentifyRequest:
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer that is not saved yet. It must not be sent before ``keep``."""
+    """An answer that is not saved yet. It must not be sent before it is."""
 
     answer: IdentifyAnswer
-    row: IdentificationRow
+    new: NewIdentification
 
 
 class IdentifyService:
@@ -87,9 +87,7 @@ class IdentifyService:
         if row is None:
             return None
         if row.body_sha256 != idempotency.body_sha256:
-            raise IdempotencyConflict(
-                "This Idempotency-Key was used for a request with other photos or parameters. Take a new key."
-            )
+            raise _key_taken()
         return row.response
 
     async def answer(self, request: IdentifyRequest) -> Answered:
@@ -110,6 +108,7 @@ class IdentifyService:
             self._engine.run(deployed, images, features=request.explain),
             asyncio.gather(*(self._photo_files.keep(photo.view_jpeg) for photo in decoded)),
         )
+        reliability = request.reliability or deployed.card.reliability
         explanation = await _explain(decoded[0], outputs) if request.explain else None
         answer = compose(
             uuid4(),
@@ -118,31 +117,20 @@ class IdentifyService:
             outputs.logits,
             [SeenPhoto(data, photo) for data, photo in zip(request.photos, decoded, strict=True)],
             top_k=request.top_k,
-            reliability=request.reliability or deployed.card.reliability,
+            reliability=reliability,
             sighting=request.sighting,
             explanation=explanation,
         )
-        return Answered(
-            answer, _row(answer, names, request, request.reliability or deployed.card.reliability)
-        )
+        return Answered(answer, _new(answer, names, request, reliability))
 
-    async def keep(self, session: AsyncSession, answered: Answered) -> str:
-        """Save the answer, and return the JSON to send once the transaction is committed.
+    def settle(self, answered: Answered, kept: Kept) -> str:
+        """The JSON to send, now that something is committed: this answer, or the one its key got before.
 
-        Where the same request was answered meanwhile under the same Idempotency-Key, that answer is returned.
-        Raises IdempotencyConflict.
+        Raises IdempotencyConflict where the key was meanwhile used for another request.
         """
-        row = answered.row
-        text = row.response  # kept apart: a failed insert expires the row
-        idempotency = _idempotency(row)
-        try:
-            await identifications.add(session, row)
-        except IntegrityError:
-            first = await self.replay(session, idempotency) if idempotency else None
-            if first is None:
-                raise
-            return first
-        return text
+        if kept.body_sha256 != answered.new.body_sha256:
+            raise _key_taken()
+        return kept.response
 
     def _deployed(self, name: str | None) -> DeployedModel:
         try:
@@ -172,11 +160,11 @@ async def _explain(photo: DecodedPhoto, outputs: EngineAnswer) -> Explanation:
     return Explanation(heatmap_png_base64=heatmap, heatmap_method=METHOD)
 
 
-def _row(
+def _new(
     answer: IdentifyAnswer, names: list[str], request: IdentifyRequest, reliability: float
-) -> IdentificationRow:
+) -> NewIdentification:
     idempotency = request.idempotency
-    return IdentificationRow(
+    return NewIdentification(
         id=answer.id,
         created_at=answer.created_at,
         model=answer.model.name,
@@ -190,21 +178,14 @@ def _row(
         idempotency_scope=idempotency.scope if idempotency else None,
         idempotency_key=idempotency.key if idempotency else None,
         body_sha256=idempotency.body_sha256 if idempotency else None,
-        photos=[
-            PhotoRow(
-                position=position,
-                sha256=image.sha256,
-                width_px=image.width_px,
-                height_px=image.height_px,
-                format=image.format,
-                stored_name=name,
-            )
+        photos=tuple(
+            NewPhoto(position, image.sha256, image.width_px, image.height_px, image.format, name)
             for position, (image, name) in enumerate(zip(answer.images, names, strict=True))
-        ],
+        ),
     )
 
 
-def _idempotency(row: IdentificationRow) -> Idempotency | None:
-    if row.idempotency_scope is None or row.idempotency_key is None or row.body_sha256 is None:
-        return None
-    return Idempotency(row.idempotency_scope, row.idempotency_key, row.body_sha256)
+def _key_taken() -> IdempotencyConflict:
+    return IdempotencyConflict(
+        "This Idempotency-Key was used for a request with other photos or parameters. Take a new key."
+    )

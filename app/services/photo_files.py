@@ -5,8 +5,8 @@ import errno
 import hashlib
 import os
 import re
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 from app.errors import DiskFull
 
@@ -43,9 +43,18 @@ class PhotoFiles:
         name = f"{sha256[:2]}/{sha256}.jpg"
         path = self._folder / name
         if not path.exists():
-            _make_folder(path.parent)
+            if not path.parent.is_dir():
+                _make_folders(self._folder)
             _write_durably(path, jpeg)
         return name
+
+
+def _make_folders(folder: Path) -> None:
+    """All 256 at once: later photos then pay for themselves only."""
+    _make_folder(folder)
+    for prefix in range(256):
+        (folder / f"{prefix:02x}").mkdir(exist_ok=True)
+    _sync_folder(folder)
 
 
 def _make_folder(folder: Path) -> None:
@@ -58,15 +67,15 @@ def _make_folder(folder: Path) -> None:
 
 def _write_durably(path: Path, content: bytes) -> None:
     """Whole or not at all: content, then name, each on the disk before this returns."""
-    descriptor, staging = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    staging = path.with_name(f".part-{uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 (a descriptor, not a path)
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(staging).replace(path)
+            os.fsync(descriptor)
+        staging.replace(path)
     except BaseException:
-        Path(staging).unlink(missing_ok=True)
+        staging.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 

@@ -7,8 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.errors import AppError
 from app.services.identify import Answered, IdentifyRequest, IdentifyService
@@ -25,6 +24,7 @@ class Answering:
 
     service: IdentifyService
     sessions: Sessions
+    keeper: IdentificationKeeper
     admission: Admission
     batch_width: int
 
@@ -37,23 +37,17 @@ class Answering:
                 return saved
         with self.admission.working():
             answered = await self.service.answer(asked)
-            async with self.sessions() as session:
-                text = await self.service.keep(session, answered)
-                await session.commit()
-        return text
+            return self.service.settle(answered, await self.keeper.keep(answered.new))
 
     async def many(self, asked: Sequence[IdentifyRequest]) -> list[Outcome]:
-        """An outcome for each, in order, committed together. Raises AppError for what concerns them all."""
+        """An outcome for each, in order. Raises AppError for what concerns them all."""
         saved = await self._replay_all(asked)
         with self.admission.working():
             places = asyncio.Semaphore(self.batch_width)  # the rest is for the requests of others
             answers = await asyncio.gather(
                 *(self._answer(each, text, places) for each, text in zip(asked, saved, strict=True))
             )
-            async with self.sessions() as session:
-                outcomes = [await self._keep(session, answer) for answer in answers]
-                await session.commit()
-        return outcomes
+            return list(await asyncio.gather(*map(self._keep, answers)))
 
     async def _replay_all(self, asked: Sequence[IdentifyRequest]) -> list[str | None]:
         """What is saved already. A key that was used for another batch refuses the whole of this one."""
@@ -76,10 +70,11 @@ class Answering:
         except Exception as error:  # whatever one photo does, the others of its batch must be answered
             return unexpected(error)
 
-    async def _keep(self, session: AsyncSession, answer: Answered | Outcome) -> Outcome:
+    async def _keep(self, answer: Answered | Outcome) -> Outcome:
         if not isinstance(answer, Answered):
             return answer
+        kept = await self.keeper.keep(answer.new)
         try:
-            return await self.service.keep(session, answer)
+            return self.service.settle(answer, kept)
         except AppError as error:
             return error

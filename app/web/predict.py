@@ -24,12 +24,12 @@ MAX_PHOTOS = 10
 router = APIRouter(tags=["identify"])
 
 
-def _answering(request: Request) -> Answering:
+async def _answering(request: Request) -> Answering:
     answering: Answering = request.app.state.answering
     return answering
 
 
-def _predict_rate(request: Request) -> CallerRate:
+async def _predict_rate(request: Request) -> CallerRate:
     rate: CallerRate = request.app.state.predict_rate
     return rate
 

@@ -1,8 +1,11 @@
 """Wires the answering path: its routes, its figures, and what lives as long as the service does."""
 
+import sys
+
 from fastapi import FastAPI
 from limits.aio.storage import MemoryStorage, Storage
 
+from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
@@ -17,6 +20,10 @@ from app.web.rate_limit import CallerRate
 
 PHOTO_MEMORY_BYTES = 512_000_000
 """Photos that may be in memory at a time, over all requests; at least one whole body."""
+
+SWITCH_S = 0.001
+"""How long a thread keeps the interpreter while others wait. With the default of 5 ms a core is idle for so
+long whenever a model's run ends while a request is parsed: 8% fewer photos a second on two cores."""
 
 
 def add_routes(app: FastAPI) -> None:
@@ -38,6 +45,7 @@ def start(
     shared: Storage,
 ) -> None:
     """What the routes need of the running service. ``shared`` counts for all replicas together."""
+    sys.setswitchinterval(SWITCH_S)
     photo_files = PhotoFiles(settings.photos_dir)
     service = IdentifyService(engine, decoder, photo_files)
     admission = Admission(
@@ -46,7 +54,16 @@ def start(
     )
     app.state.photo_files = photo_files
     app.state.identify = service
-    app.state.answering = Answering(service, sessions, admission, batch_width=2 * settings.decode_workers)
+    keeper = IdentificationKeeper(settings.database)
+    app.state.answering = Answering(
+        service, sessions, keeper, admission, batch_width=2 * settings.decode_workers
+    )
     # An SQLite file has one process: counting in its memory is the same, and costs no write for each photo.
     storage = MemoryStorage() if settings.database.startswith("sqlite") else shared
     app.state.predict_rate = CallerRate(storage, "predict", settings.predict_rate)
+
+
+async def stop(app: FastAPI) -> None:
+    """Let go of the database, once what is being saved is saved."""
+    answering: Answering = app.state.answering
+    await answering.keeper.close()

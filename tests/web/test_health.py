@@ -46,7 +46,7 @@ async def test_without_a_deployed_model_it_is_not_ready_and_says_so(settings: Se
 
 
 async def test_a_database_that_is_gone_is_noticed() -> None:
-    engine = create_engine("sqlite+aiosqlite:////nonexistent/folder/lighttrap.db")
+    engine = create_engine("postgresql+psycopg://moth@127.0.0.1:1/lighttrap")
     assert not await database_answers(create_sessions(engine))
     await engine.dispose()
 

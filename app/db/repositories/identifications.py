@@ -1,4 +1,7 @@
-"""Identifications and their photos: what was answered, found by id, by Idempotency-Key, or newest first."""
+"""Identifications and their photos: what was answered, found by id, by Idempotency-Key, or newest first.
+
+``app.db.keeper`` inserts them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,12 +11,6 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables import IdentificationRow, PhotoRow
-
-
-async def add(session: AsyncSession, row: IdentificationRow) -> None:
-    """Insert an identification with its photos. Raises IntegrityError where its Idempotency-Key is taken."""
-    async with session.begin_nested():  # so that the transaction survives a key that is taken
-        session.add(row)
 
 
 async def by_key(session: AsyncSession, scope: str, key: str) -> IdentificationRow | None:
