@@ -58,7 +58,8 @@ def start(
     app.state.answering = Answering(
         service, sessions, keeper, admission, batch_width=2 * settings.decode_workers
     )
-    # An SQLite file has one process: counting in its memory is the same, and costs no write for each photo.
+    # Replicas share a PostgreSQL, and count together there. On SQLite each process counts its own: a write for
+    # each photo would cost the disk as much as the identification itself.
     storage = MemoryStorage() if settings.database.startswith("sqlite") else shared
     app.state.predict_rate = CallerRate(storage, "predict", settings.predict_rate)
 

@@ -1,5 +1,7 @@
 """Photos and form fields out of a request's body, while it streams in. Knows no model and no answer."""
 
+from __future__ import annotations  # for a type that the library has for type checkers only
+
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -128,7 +130,7 @@ class _Form:
         self._filename: str | None = None
         self._content = bytearray()
 
-    def callbacks(self) -> "MultipartCallbacks":
+    def callbacks(self) -> MultipartCallbacks:
         """By the parser's names for them."""
         return {
             "on_part_begin": self._begin,

@@ -7,7 +7,6 @@ else. Every photo is another one, since a photo that was kept before is not writ
 import json
 import os
 import platform
-import socket
 import statistics
 import tempfile
 import time
@@ -17,7 +16,6 @@ from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import numpy as np
 import typer
@@ -26,6 +24,7 @@ from app.inference.session import OnnxSession
 from models import bundle
 from models.preprocess import Preprocessing, preprocess
 from tests import drawn_photos
+from tests.bench._connection import Connection
 from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -65,37 +64,6 @@ def draw_photos(count: int) -> list[bytes]:
         image.paste(colour, (x, y, x + 40, y + 40))
         photos.append(drawn_photos.encode(image))
     return photos
-
-
-class Connection:
-    """A kept-alive HTTP connection that costs next to nothing: what is measured is the service."""
-
-    def __init__(self, url: str) -> None:
-        address = urlsplit(url)
-        self._host = address.netloc
-        self._socket = socket.create_connection((address.hostname, address.port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def predict(self, photo: bytes) -> None:
-        """Send a photo, wait for its answer, which must be one."""
-        head = (
-            f"POST /predict HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: image/jpeg\r\n"
-            f"Content-Length: {len(photo)}\r\n\r\n"
-        )
-        self._socket.sendall(head.encode() + photo)
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += self._socket.recv(65536)
-        head_bytes, _, body = received.partition(b"\r\n\r\n")
-        if not head_bytes.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(received.decode())
-        lines = head_bytes.lower().split(b"\r\n")
-        length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
-        while len(body) < length:
-            body += self._socket.recv(65536)
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class RawLoop:
