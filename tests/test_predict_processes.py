@@ -21,6 +21,12 @@ from tests.serving import Server
 JPEG = {"Content-Type": "image/jpeg"}
 
 
+@pytest.fixture
+def server(new_server: Callable[..., Server]) -> Server:
+    """Answering, with time to decode on a machine that does much else."""
+    return new_server(DECODE_TIMEOUT_S="60").start()
+
+
 @pytest.fixture(scope="module")
 def slow_photo() -> bytes:
     """Takes about a second to decode."""

@@ -58,8 +58,8 @@ def start(
     app.state.answering = Answering(
         service, sessions, keeper, admission, batch_width=2 * settings.decode_workers
     )
-    # Replicas share a PostgreSQL, and count together there. On SQLite each process counts its own: a write for
-    # each photo would cost the disk as much as the identification itself.
+    # Replicas share a PostgreSQL, and count together there. On SQLite each process counts its own: a write
+    # for each photo would cost the disk as much as the identification itself.
     storage = MemoryStorage() if settings.database.startswith("sqlite") else shared
     app.state.predict_rate = CallerRate(storage, "predict", settings.predict_rate)
 
