@@ -46,6 +46,10 @@ _SANE_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 
+PROBES = ("/livez", "/readyz")
+"""Asked by health checks and load balancers, under whatever address they know us by."""
+
+
 class RequestContext:
     """Gives each request an id, security headers and a line in the log; answers what nobody expected."""
 
@@ -71,7 +75,8 @@ class RequestContext:
             seen.write_log()
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, seen: "_Seen") -> None:
-        if not is_trusted(request.headers.get("host", ""), self._trusted_hosts):
+        named = is_trusted(request.headers.get("host", ""), self._trusted_hosts)
+        if not named and scope["path"] not in PROBES:
             refusal = UnreadableRequest("This service does not go by the name in the Host header.")
             await problem_response(request, refusal)(scope, receive, seen)
             return

@@ -122,6 +122,7 @@ def container(
         "LIGHTTRAP_PORT": str(port),
         "LIGHTTRAP_DATA_DIR": str(data),
         "LIGHTTRAP_STORE": str(store),
+        "LIGHTTRAP_TRUSTED_HOSTS": "moths.example.org",
     }
     environment = rehearsal.environment | changed
     (words,) = plan["serve"].of("CMD")

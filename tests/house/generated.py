@@ -1,0 +1,245 @@
+"""Tables of the documents that the code itself writes. ``python -m tests.house.generated`` renews them."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from app.errors import PROBLEMS
+from app.settings import PREFIX, Settings
+from models import bundle
+from models.card import ModelCard
+from tests.house.tree import REPO
+
+CARD = {
+    "schema_version": "version of this format",
+    "name": "the model's name",
+    "version": "major.minor.patch",
+    "title": "what pages call it",
+    "description": "one paragraph: which fauna, which photos",
+    "backbone": "the network, by timm's name",
+    "taxa": "the species list, in the order of the logits, each with its Darwin Core terms",
+    "training_counts": "training images of each label",
+    "group_rule": "the two cut-offs on the training count, and whether they are the default or terciles",
+    "preprocessing": "`size_px` and `fit` (`crop` or `pad`)",
+    "embedding_dim": "length of the embedding",
+    "logit_prior": "class prior that is left in the logits: `training` for plain cross-entropy, else `none`",
+    "calibration": "the temperature, what it was fitted on, and on how many images",
+    "reliability": "what a decision must reach where a request does not say",
+    "figures": "each with its 95% interval and what exactly it is",
+    "limits": "what the model must not be used for, and what is known to go wrong",
+    "provenance": "the data's source, citation, licence statement, hash; pretrained weights, contamination; "
+    "recipe, commands, commit, seed, date and environment",
+}
+COLUMNS_OF_PREPARE = {
+    "path": "photo, relative to the CSV or its folder `images/`; needed",
+    "label": "class label; needed",
+    "split": "`train`, `val` or `test`; kept as given",
+    "fold": "for cross-validation: `--test-folds` names the ones to judge on",
+    "session": "photos of one species and session stay on one side of the split",
+    "scientific_name": "shown, and needed for the roll-up to genus and family",
+    "taxon_rank": "`species` where silent",
+    "taxon_id": "`gbif:<key>`",
+    "gbif_species_key": "the key alone",
+    "vernacular_name": "common name",
+    "genus": "for the roll-up",
+    "family": "for the roll-up",
+    "is_aggregate": "`1` for species that photos cannot tell apart",
+}
+BLOCK = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def table(head: str, rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, re.sub(r"[^|]+", "---", head)]
+    lines += [
+        f"| {' | '.join(cell.replace('|', chr(92) + '|').replace('<', '&lt;') for cell in row)} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def first_sentence(text: str | None) -> str:
+    """The first sentence of a docstring, on one line.
+
+    >>> first_sentence("One: a thing. Two.")
+    'One: a thing.'
+    """
+    flat = " ".join((text or "").split())
+    return re.split(r"(?<=[.;]) (?=[A-Z`])", flat.replace("``", "`"))[0]
+
+
+def settings() -> str:
+    """Every setting with its default."""
+    rows = (
+        (f"`{PREFIX}{name.upper()}`", _default(field), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    return table("| variable | default | what |", rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "by the machine"
+    value = field.default
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    if value is None or value in ("", ()):
+        return "none" if value != () else "`[]`"
+    if isinstance(value, tuple):
+        value = str(list(value)).replace("'", '"')
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def problems() -> str:
+    """Every kind of error."""
+    rows = ((str(kind.status), f"`/problems/{slug}`", kind.explanation) for slug, kind in PROBLEMS.items())
+    return table("| status | type | what it means |", sorted(rows))
+
+
+def routes() -> str:
+    """Every route of the service, with the first sentence of what it says about itself."""
+    from app.main import create_app
+
+    found = sorted(
+        (route.path, method, first_sentence(route.description or route.summary))
+        for route in _routes(create_app(Settings(_env_file=None)).routes)  # type: ignore[call-arg]
+        for method in route.methods - {"HEAD"}
+    )
+    return table("| route | what |", ((f"`{method} {path}`", what) for path, method, what in found))
+
+
+def _routes(listed: Iterable[Any]) -> Iterable[APIRoute]:
+    for route in listed:
+        if isinstance(route, APIRoute):
+            yield route
+        else:
+            yield from _routes(getattr(getattr(route, "original_router", route), "routes", ()))
+
+
+def app_commands() -> str:
+    """Every command of the service."""
+    from app.cli import app
+
+    return _commands("python -m app", app)
+
+
+def training_commands() -> str:
+    """Every command of training."""
+    from training.__main__ import app
+
+    return _commands("python -m training", app)
+
+
+def _commands(program: str, app: typer.Typer) -> str:
+    found = _leaves(typer.main.get_command(app))
+    rows = ((f"`{program} {name}`", first_sentence(command.help)) for name, command in found)
+    return table("| command | what |", rows)
+
+
+def _leaves(command: click.Command, path: str = "") -> Iterable[tuple[str, click.Command]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path.strip(), command
+        return
+    for name, child in children.items():
+        yield from _leaves(child, f"{path} {name}")
+
+
+def recipes() -> str:
+    """Every recipe with the first sentence of its docstring."""
+    from training.recipes import RECIPES
+
+    return table(
+        "| recipe | what |", ((f"`{name}`", first_sentence(make.__doc__)) for name, make in RECIPES.items())
+    )
+
+
+def keys() -> str:
+    """Every key of a run's configuration, with the value that it has where a recipe is silent."""
+    from training.config import RunConfig
+
+    return table(
+        "| key | default |", ((f"`{key}`", f"`{value}`") for key, value in _flat(RunConfig(recipe="")))
+    )
+
+
+def _flat(config: BaseModel, prefix: str = "") -> Iterable[tuple[str, object]]:
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif f"{prefix}{name}" != "recipe":
+            yield f"{prefix}{name}", value
+
+
+def columns() -> str:
+    """The columns of a CSV that ``prepare`` knows."""
+    from training.data.index import COLUMNS
+
+    rows = (
+        (f"`{names[0]}`", ", ".join(f"`{name}`" for name in names[1:]), COLUMNS_OF_PREPARE[field])
+        for field, names in COLUMNS.items()
+    )
+    return table("| column | may also be called | what |", rows)
+
+
+def card() -> str:
+    """Every field of a card."""
+    return table("| field | what |", ((f"`{name}`", CARD[name]) for name in ModelCard.model_fields))
+
+
+def bundles() -> str:
+    """The shipped bundles as they stand in the store, with the figures of their cards."""
+    rows = []
+    for path in sorted((REPO / "models" / "store").glob("*/*.*.*")):
+        found = bundle.read(path).card
+        figures = "; ".join(f"{figure.name} {figure.value:.1%}" for figure in found.figures)
+        link = f"[{found.name} {found.version}](../{path.relative_to(REPO)}/README.md)"
+        rows.append((link, found.title, str(found.num_classes), figures))
+    return table("| version | title | species | figures |", rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "problems": problems,
+    "routes": routes,
+    "app commands": app_commands,
+    "training commands": training_commands,
+    "recipes": recipes,
+    "keys": keys,
+    "columns": columns,
+    "card": card,
+    "bundles": bundles,
+}
+
+
+def documents() -> list[Path]:
+    """The documents that may hold generated tables."""
+    return [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+
+
+def renewed(text: str) -> str:
+    """A document with every generated block as the code says now."""
+    return BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n", text)
+
+
+def main() -> None:
+    """Write every generated block anew."""
+    for path in documents():
+        before = path.read_text(encoding="utf-8")
+        after = renewed(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            sys.stdout.write(f"{path.relative_to(REPO)} renewed\n")
+
+
+if __name__ == "__main__":
+    main()
