@@ -18,7 +18,18 @@ from app.services.promotion import Deployer
 from app.services.rates import RateLimit
 from app.services.registry import Fault
 from app.settings import Settings
-from app.web import accounts, assets, problems, promotion, registry, serving
+from app.web import (
+    accounts,
+    admin_pages,
+    assets,
+    catalogue_pages,
+    docs_page,
+    pages,
+    problems,
+    promotion,
+    registry,
+    serving,
+)
 from app.web.dependencies import get_caller
 from app.web.middleware import BodyLimit, RequestContext
 from app.web.strict import refuse_unknown_fields
@@ -45,7 +56,17 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
     app.state.store_faults = tuple(store_faults)
     app.state.draining = False
     problems.install(app)
-    for module in (accounts, assets, problems, promotion, registry):
+    for module in (
+        accounts,
+        admin_pages,
+        assets,
+        catalogue_pages,
+        docs_page,
+        pages,
+        problems,
+        promotion,
+        registry,
+    ):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.add_middleware(BodyLimit, limits={"/predict": settings.max_body_bytes})

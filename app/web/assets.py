@@ -1,8 +1,8 @@
 """Files that pages need, served under a URL that names their content. Knows nothing of pages.
 
 A URL holds a hash of everything in its folder, so a browser may keep a file for ever and still sees the next
-version at once; modules import each other relatively and so stay together. Plotly's JavaScript and Swagger UI come
-from their Python packages: nothing is fetched from another host.
+version at once; modules import each other relatively and so stay together. Plotly's JavaScript comes from its
+Python package: nothing is fetched from another host.
 """
 
 import gzip
@@ -51,7 +51,7 @@ class AssetFolder:
 
 
 def _package_files(package: str, folder: str, names: tuple[str, ...]) -> dict[str, Path]:
-    """Files inside an installed package, found without importing it. Raises RuntimeError where it is missing."""
+    """Files inside an installed package, found without importing it. Raises RuntimeError where absent."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise RuntimeError(f"the package {package} is not installed: install what pyproject.toml lists")
@@ -86,7 +86,7 @@ def _compressed(path: Path) -> bytes:
 
 @router.get("/static/{folder}/{digest}/{file:path}")
 def static_file(request: Request, folder: str, digest: str, file: str) -> Response:
-    """One asset. An old hash still answers, so a page from before an update keeps working, but is not kept."""
+    """One asset. An old hash still answers, so a page from before an update works, but is not kept."""
     known = folders().get(folder)
     path = known.files.get(file) if known else None
     if known is None or path is None:

@@ -40,7 +40,7 @@ def interval_words(interval: Sequence[float]) -> str:
     '62–98%'
     """
     low, high = interval
-    return f"{100 * low:.0f}–{100 * high:.0f}%"  # noqa: RUF001 - a range takes an en dash
+    return f"{100 * low:.0f}–{100 * high:.0f}%"
 
 
 def estimate_words(estimate: Estimate | None, absent: str = NO_TEST_PHOTOS) -> str:
@@ -63,7 +63,7 @@ def points_words(difference: float) -> str:
     points = round(100 * difference)
     if points == 0:
         return "0 points"
-    sign = "+" if points > 0 else "−"  # noqa: RUF001 - a true minus sign is read out as one
+    sign = "+" if points > 0 else "−"
     return f"{sign}{abs(points)} point{'' if abs(points) == 1 else 's'}"
 
 

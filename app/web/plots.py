@@ -1,7 +1,7 @@
 """Evaluations -> Plotly figures, as plain data. Knows nothing of pages.
 
-Colours are names of CSS custom properties (``--head``): the script that draws them looks them up, so pages, plots and
-both colour schemes share one palette. Groups also differ by symbol and by words, never by colour alone.
+Colours are names of CSS custom properties (``--head``): the script that draws them looks them up, so pages,
+plots and both colour schemes share one palette. Groups also differ by symbol and by words.
 """
 
 from collections import defaultdict
@@ -115,7 +115,7 @@ def _bars_of_version(
 
 
 def recall_by_count(evaluation: Evaluation, names: Names) -> Figure:
-    """Recall of each species against its training count. Equal points are spread sideways, never up or down."""
+    """Recall of each species against its training count. Equal points are spread sideways only."""
     counts = [species.training_count for species in evaluation.species]
     logarithmic = max(counts) > 12 * min(counts)
     seen: defaultdict[tuple[int, float], int] = defaultdict(int)
@@ -153,7 +153,7 @@ def _species_points(group: Group, members: Sequence[SpeciesMetrics], xs: list[fl
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": f"{group} ({len(members)})",
+        "name": f"{GROUP_SYMBOLS[group]} {group} ({len(members)})",
         "x": xs,
         "y": [species.recall.value for species in members if species.recall],
         "marker": {
@@ -165,16 +165,21 @@ def _species_points(group: Group, members: Sequence[SpeciesMetrics], xs: list[fl
         },
         "cliponaxis": False,
         "hovertext": [
-            f"<i>{escape(names[species.label])}</i><br>{count_words(species.training_count, 'training image')}"
-            f"<br>recall {estimate_words(species.recall)}<br>{count_words(species.num_test_images, 'test photo')}"
+            f"{_species_hover(species, names)}<br>recall {estimate_words(species.recall)}"
+            f"<br>{count_words(species.num_test_images, 'test photo')}"
             for species in members
         ],
         "hoverinfo": "text",
     }
 
 
+def _species_hover(species: SpeciesMetrics, names: Names) -> str:
+    count = count_words(species.training_count, "training image")
+    return f"<i>{escape(names[species.label])}</i><br>{count}"
+
+
 def confusion_bars(evaluation: Evaluation, names: Names) -> Figure:
-    """The most frequent mistakes, the name of each written above its bar so that it can be read on a phone."""
+    """The most frequent mistakes, their names written above the bars to be read on a phone."""
     pairs = evaluation.confusions[:MOST_PAIRS]
     labels = [
         f"<i>{escape(names[pair.true])}</i> named <i>{escape(names[pair.predicted])}</i>" for pair in pairs
@@ -236,7 +241,7 @@ def reliability_diagram(evaluation: Evaluation) -> Figure:
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": f"{group}",
+                "name": f"{GROUP_SYMBOLS[group]} {group}",
                 "x": [part.confidence for part in bins],
                 "y": [part.accuracy for part in bins],
                 "line": {"color": COLOURS[group], "width": 1.5},
@@ -277,10 +282,7 @@ def long_tail(evaluation: Evaluation, names: Names) -> Figure:
                 "x": [rank for rank, _ in ranked],
                 "y": [species.training_count for _, species in ranked],
                 "marker": {"color": COLOURS[group]},
-                "hovertext": [
-                    f"<i>{escape(names[species.label])}</i><br>{count_words(species.training_count, 'training image')}"
-                    for _, species in ranked
-                ],
+                "hovertext": [_species_hover(species, names) for _, species in ranked],
                 "hoverinfo": "text",
             }
         )

@@ -1,4 +1,4 @@
-"""View -> page. The one place that knows Jinja; templates get a frozen view and format it, they never decide."""
+"""View -> page. The one place that knows Jinja; templates get a frozen view and format it, never decide."""
 
 import json
 from collections.abc import Mapping
@@ -54,8 +54,8 @@ def render(
 ) -> HTMLResponse:
     """The page of a view.
 
-    Who is logged in is read from ``request.state.caller`` and the token of its forms from ``request.state.form_token``,
-    where the dependency that found the caller puts them; without them the page shows nobody.
+    Who is logged in is read from ``request.state.caller`` and the token of the forms from
+    ``request.state.form_token``; without them the page shows nobody.
     """
     html = _environment().get_template(view.template).render(view=view, shell=_shell(request))
     return HTMLResponse(html, status_code=status_code, headers=dict(headers or {}))

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from models.groups import Group
-
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -50,7 +48,6 @@ class IdentificationRecord:
     certainty: str
     model: str
     photo_url: str
-    photo_alt: str
 
 
 @dataclass(frozen=True)
@@ -72,52 +69,6 @@ class TaxonName:
     text: str
     italic: bool
     common: str | None = None
-
-
-@dataclass(frozen=True)
-class SpeciesRow:
-    """One species of a model's list, with what is known of how well it is found."""
-
-    name: TaxonName
-    family: str | None
-    group: Group
-    training_count: int
-    recall: str
-    band: tuple[float, float] | None
-    recall_percent: float | None
-    num_test_images: int
-    confused_with: tuple[TaxonName, ...]
-
-
-@dataclass(frozen=True)
-class SortLink:
-    """Head of a column: where a click leads, and how the column is sorted now."""
-
-    text: str
-    url: str
-    aria_sort: str | None
-    numeric: bool
-
-
-@dataclass(frozen=True)
-class SpeciesView:
-    """``/species``: what a model knows."""
-
-    template: ClassVar[str] = "species.html"
-    title: ClassVar[str] = "Species"
-
-    models: tuple[ModelChoice, ...]
-    model: str
-    version: str
-    q: str
-    group: str
-    sort: str
-    order: str
-    columns: tuple[SortLink, ...]
-    rows: tuple[SpeciesRow, ...]
-    summary: str
-    group_rule: str
-    tested_on: str
 
 
 @dataclass(frozen=True)

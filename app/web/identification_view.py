@@ -1,0 +1,269 @@
+"""A saved answer -> the view of its plate and its page. Every word about trust is chosen here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
+from app.web.formatting import count_words, interval_words, probability_words, share
+from app.web.naming import names_of, taxon_name
+from app.web.views import IdentificationRecord, TaxonName
+from models.groups import Group
+
+FEW_TEST_PHOTOS = 10
+PHOTO_WARNINGS = {
+    "small": "is smaller than what the model looks at",
+    "dark": "is very dark",
+    "blurred": "is blurred",
+}
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """One photo of the animal, as it was kept for viewing."""
+
+    url: str
+    alt: str
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
+class CandidateView:
+    """One label that the animal may be, with what is known of how well the model finds it."""
+
+    name: TaxonName
+    percent: float
+    probability: str
+    group: Group
+    training: str
+    recall: str
+    precision: str | None
+    confused_with: tuple[TaxonName, ...]
+
+
+@dataclass(frozen=True)
+class IdentificationView:
+    """``/identifications/{id}``, and the plate alone as a fragment of ``/``."""
+
+    template: ClassVar[str] = "identification.html"
+
+    id: str
+    title: str
+    created_at: datetime
+    model: str
+    version: str
+    epoch: int
+    photos: tuple[PhotoView, ...]
+    photo_notes: tuple[str, ...]
+    standing: Literal["named", "unsure", "unnamed"]
+    eyebrow: str
+    name: TaxonName
+    percent: float | None
+    probability: str | None
+    meaning: str
+    reason: str
+    warning_title: str | None
+    warning: str | None
+    best: CandidateView | None
+    candidates_title: str
+    candidates: tuple[CandidateView, ...]
+    set_sentence: str
+    set_names: tuple[TaxonName, ...]
+    group_rule: str
+    announcement: str
+
+
+@dataclass(frozen=True)
+class PlateView(IdentificationView):
+    """The plate without its page."""
+
+    template: ClassVar[str] = "_plate.html"
+
+
+def identification_view(
+    answer: IdentifyAnswer, known: Mapping[str, TaxonName], group_rule: str, *, fragment: bool = False
+) -> IdentificationView:
+    """View of an answer. ``known``: names of the species list, for labels that the answer only mentions."""
+    candidates = tuple(_candidate(prediction, known) for prediction in answer.predictions)
+    named = answer.decision.kind == "species"
+    name = _heading(answer.decision)
+    warning_title, warning = _warning(answer)
+    kind = PlateView if fragment else IdentificationView
+    return kind(
+        id=str(answer.id),
+        title=f"{name.text}, identification",
+        created_at=answer.created_at,
+        model=answer.model.name,
+        version=answer.model.version,
+        epoch=answer.model.epoch,
+        photos=_photos(answer, name.text),
+        photo_notes=_photo_notes(answer.images),
+        standing=_standing(answer.decision),
+        eyebrow=_eyebrow(answer.decision),
+        name=name,
+        percent=None if answer.decision.probability is None else 100 * answer.decision.probability,
+        probability=_chance(answer.decision),
+        meaning=_meaning(answer.decision),
+        reason=answer.decision.reason,
+        warning_title=warning_title,
+        warning=warning,
+        best=candidates[0] if named and candidates else None,
+        candidates_title="Next candidates" if named else "Best guesses, not identifications",
+        candidates=candidates[1:] if named else candidates,
+        set_sentence=_set_sentence(answer),
+        set_names=names_of([taxon.label for taxon in answer.prediction_set.taxa], known),
+        group_rule=group_rule,
+        announcement=_announcement(answer.decision, name),
+    )
+
+
+def identification_record(answer: IdentifyAnswer) -> IdentificationRecord:
+    """The entry of an answer in a list."""
+    name = _heading(answer.decision)
+    chance = _chance(answer.decision)
+    rank = _eyebrow(answer.decision)
+    return IdentificationRecord(
+        id=str(answer.id),
+        created_at=answer.created_at,
+        name=name.text,
+        italic=name.italic,
+        common_name=name.common,
+        certainty=rank if chance is None else f"{rank}, {chance}",
+        model=f"{answer.model.name} {answer.model.version}",
+        photo_url=f"/photos/{answer.id}/0",
+    )
+
+
+def _photos(answer: IdentifyAnswer, name: str) -> tuple[PhotoView, ...]:
+    num = len(answer.images)
+    return tuple(
+        PhotoView(
+            url=f"/photos/{answer.id}/{position}",
+            alt=f"Photo {position + 1} of {num} of the animal ({name})" if num > 1 else f"The photo ({name})",
+            width_px=image.width_px,
+            height_px=image.height_px,
+        )
+        for position, image in enumerate(answer.images)
+    )
+
+
+def _photo_notes(images: tuple[ImageAnswer, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"{'The photo' if len(images) == 1 else f'Photo {position}'} {PHOTO_WARNINGS[warning]}."
+        for position, image in enumerate(images, start=1)
+        for warning in image.warnings
+    )
+
+
+def _heading(decision: DecisionAnswer) -> TaxonName:
+    return TaxonName("Not named", italic=False) if decision.taxon is None else taxon_name(decision.taxon)
+
+
+def _standing(decision: DecisionAnswer) -> Literal["named", "unsure", "unnamed"]:
+    if decision.kind == "species":
+        return "named"
+    return "unnamed" if decision.kind == "unknown" else "unsure"
+
+
+def _eyebrow(decision: DecisionAnswer) -> str:
+    if decision.taxon is None:
+        return "No identification"
+    if decision.kind == "species":
+        return "Species group" if decision.taxon.taxon_rank == "aggregate" else "Species"
+    return f"Named to {decision.kind} only"
+
+
+def _chance(decision: DecisionAnswer) -> str | None:
+    return None if decision.probability is None else probability_words(decision.probability)
+
+
+def _meaning(decision: DecisionAnswer) -> str:
+    """What the probability is, in a sentence that holds."""
+    if decision.probability is None:
+        return ""
+    times = share(min(0.99, max(0.01, decision.probability)))
+    return f"Calibrated probability: of answers that say {times}, about {times} should be right."
+
+
+def _warning(answer: IdentifyAnswer) -> tuple[str | None, str | None]:
+    decision = answer.decision
+    if decision.taxon is None:
+        return (
+            "Do not record a name from this answer",
+            "The model is not sure of any species, genus or family. The animal may be a species that is not "
+            "in its list, the photo may show too little of it, or it may not be a moth. Another photo, from "
+            "above and with the wings flat, may help.",
+        )
+    name = decision.taxon.display_name
+    if decision.kind in ("genus", "family"):
+        return (
+            f"Safe to record as {name}, not as a species",
+            f"The photo supports the {decision.kind} {name}, but not one species in it. The species below "
+            "are suggestions to check against the specimen or another photo. It could also be a species that "
+            "the model does not know.",
+        )
+    if decision.taxon.taxon_rank == "aggregate":
+        return (
+            "A group of species that photos cannot tell apart",
+            f"{name} stands for several species. To tell which, look at the specimen, often its genitalia.",
+        )
+    return _thin_evidence(answer.predictions[0]) if answer.predictions else (None, None)
+
+
+def _thin_evidence(best: Prediction) -> tuple[str | None, str | None]:
+    """A warning for a named species of which little is known."""
+    if best.evidence.num_test_images == 0:
+        return (
+            "How well this species is found is not known",
+            "No test photo of it was left, so its recall was never measured. Check this name with care.",
+        )
+    if best.group == "tail":
+        return (
+            "A rarely photographed species",
+            f"The model learned it from {count_words(best.training_count, 'photo')} only. Check this name "
+            "against the look-alikes before you record it.",
+        )
+    return (None, None)
+
+
+def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> CandidateView:
+    return CandidateView(
+        name=taxon_name(prediction.taxon),
+        percent=100 * prediction.probability,
+        probability=probability_words(prediction.probability),
+        group=prediction.group,
+        training=count_words(prediction.training_count, "training image"),
+        recall=_recall(prediction.evidence),
+        precision=_precision(prediction.evidence),
+        confused_with=names_of(prediction.evidence.confused_with, known),
+    )
+
+
+def _recall(evidence: Evidence) -> str:
+    if evidence.recall is None or evidence.recall_interval is None:
+        return "recall not measured: no test photos"
+    found = round(evidence.recall * evidence.num_test_images)
+    words = f"recall {share(evidence.recall)} ({interval_words(evidence.recall_interval)})"
+    return f"{words}, found in {found} of {count_words(evidence.num_test_images, 'test photo')}"
+
+
+def _precision(evidence: Evidence) -> str | None:
+    if evidence.precision is None:
+        return None
+    return f"when the model said this name in the test, it was right {share(evidence.precision)} of the time"
+
+
+def _set_sentence(answer: IdentifyAnswer) -> str:
+    coverage = share(answer.prediction_set.coverage)
+    num = count_words(len(answer.prediction_set.taxa), "name", "names")
+    return f"Together at least {coverage} probable: {num}"
+
+
+def _announcement(decision: DecisionAnswer, name: TaxonName) -> str:
+    """What a screen reader says when the answer arrives."""
+    if decision.probability is None:
+        return "Not named: no species, genus or family is sure enough."
+    common = f", {name.common}" if name.common else ""
+    return f"{_eyebrow(decision)}: {name.text}{common}, {probability_words(decision.probability)} probable."

@@ -1,0 +1,168 @@
+"""``/`` and what was identified: read the query, ask, render. The form works without JavaScript too."""
+
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.repositories import identifications
+from app.errors import AppError, InvalidField, NotFound
+from app.inference.engine import Engine
+from app.services import registry
+from app.services.answers import IdentifyAnswer
+from app.settings import Settings
+from app.web.dependencies import CurrentCaller, CurrentSettings, Identifier, Session
+from app.web.forms import check_origin
+from app.web.identification_view import identification_record, identification_view
+from app.web.naming import names_by_label
+from app.web.predict import MAX_PHOTOS, Answers, Rate
+from app.web.predict_parameters import read_parameters
+from app.web.rate_limit import subject_of
+from app.web.rendering import render, render_fragment
+from app.web.strict import refuse_unknown
+from app.web.uploads import UploadLimits, read_upload
+from app.web.views import IdentificationsView, IdentifyView, ModelChoice
+from models.card import ModelCard
+
+PAGE_SIZE = 24
+FORM_FIELDS = ("image", "model", "together")
+
+router = APIRouter(include_in_schema=False)
+
+
+def model_choices(engine: Engine, selected: str | None) -> tuple[ModelChoice, ...]:
+    """The deployed models for a selector. Raises NotFound when the selected one is not deployed."""
+    deployed = engine.deployed()
+    if selected is not None and selected not in [model.card.name for model in deployed]:
+        raise NotFound(f"No model named {selected!r} is deployed.")
+    name = selected or (engine.get().card.name if deployed else None)
+    return tuple(
+        ModelChoice(
+            model.card.name,
+            model.card.title,
+            model.card.version,
+            model.card.num_classes,
+            model.card.name == name,
+        )
+        for model in deployed
+    )
+
+
+@router.get("/")
+async def identify_page(
+    request: Request,
+    caller: CurrentCaller,
+    settings: CurrentSettings,
+    model: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """Where photos go in."""
+    view = IdentifyView(
+        models=model_choices(request.app.state.engine, model),
+        may_identify=settings.public_identify or caller.may("predict"),
+        max_photo_megabytes=settings.max_photo_bytes // 1_000_000,
+        max_photo_megapixels=settings.max_photo_pixels // 1_000_000,
+        max_photos=MAX_PHOTOS,
+    )
+    return render(request, view)
+
+
+@router.post("/predict/form")
+async def identify_by_form(
+    request: Request, caller: Identifier, settings: CurrentSettings, answers: Answers, rate: Rate
+) -> Response:
+    """What the form of ``/`` sends without JavaScript: leads to the saved answer, or to the list of them.
+
+    Under ``/predict``, so that a body of photos is allowed.
+    """
+    check_origin(request)
+    await rate.hit(subject_of(caller, request))
+    with answers.admission.reading() as reservation:
+        limits = UploadLimits(settings.max_batch_photos, settings.max_photo_bytes)
+        upload = await read_upload(request, limits, reservation.grow)
+        refuse_unknown((name for name, _ in upload.fields), FORM_FIELDS, "form field")
+        photos = [photo.data for photo in upload.photos if photo.data]  # a field left empty is sent as b""
+        together = ("together", "true") in upload.fields
+        animals = _animals(photos, together)
+        parameters = read_parameters([], [field for field in upload.fields if field[0] == "model"])
+        asked = [replace(parameters.request(animal), user_id=caller.user_id) for animal in animals]
+        if len(asked) == 1:
+            answer = IdentifyAnswer.model_validate_json(await answers.one(asked[0]))
+            return RedirectResponse(f"/identifications/{answer.id}", 303)
+        await rate.hit(subject_of(caller, request), cost=len(asked) - 1)
+        for outcome in await answers.many(asked):
+            if isinstance(outcome, AppError):
+                raise outcome
+    return RedirectResponse("/identifications", 303)
+
+
+def _animals(photos: list[bytes], together: bool) -> list[tuple[bytes, ...]]:
+    """Photos by animal. Raises InvalidField for none, or too many of one animal."""
+    if not photos:
+        raise InvalidField.of("image", "choose at least one photo")
+    if together and len(photos) > MAX_PHOTOS:
+        raise InvalidField.of("image", f"at most {MAX_PHOTOS} photos of one animal")
+    return [tuple(photos)] if together else [(photo,) for photo in photos]
+
+
+@router.get("/identifications")
+async def identifications_page(
+    request: Request, _caller: Identifier, session: Session, before: Annotated[UUID | None, Query()] = None
+) -> Response:
+    """What was identified, newest first; ``before`` is the last one of the page above."""
+    above = await identifications.by_id(session, before) if before else None
+    if before and above is None:
+        raise NotFound("There is no such identification.")
+    rows = await identifications.newest(
+        session, limit=PAGE_SIZE + 1, before=(above.created_at, above.id) if above else None
+    )
+    shown = rows[:PAGE_SIZE]
+    view = IdentificationsView(
+        records=tuple(
+            identification_record(IdentifyAnswer.model_validate_json(row.response)) for row in shown
+        ),
+        newer_url="/identifications" if above else None,
+        older_url=f"/identifications?before={shown[-1].id}" if len(rows) > PAGE_SIZE else None,
+    )
+    return render(request, view)
+
+
+@router.get("/identifications/{identification_id}")
+async def identification_page(
+    request: Request,
+    identification_id: UUID,
+    _caller: Identifier,
+    session: Session,
+    settings: CurrentSettings,
+    fragment: Annotated[bool, Query()] = False,
+) -> Response:
+    """One answer; with ``fragment`` its plate alone, for the page that asked for it."""
+    row = await identifications.by_id(session, identification_id)
+    if row is None:
+        raise NotFound("There is no such identification.")
+    answer = IdentifyAnswer.model_validate_json(row.response)
+    card = await _card_of(request.app.state.engine, session, settings, answer)
+    view = identification_view(
+        answer,
+        names_by_label(card.taxa) if card else {},
+        card.group_rule.sentence() if card else "",
+        fragment=fragment,
+    )
+    return render_fragment(view) if fragment else render(request, view)
+
+
+async def _card_of(
+    engine: Engine, session: AsyncSession, settings: Settings, answer: IdentifyAnswer
+) -> ModelCard | None:
+    """The card of the bundle that answered, deployed or not; None when it is gone from the store."""
+    for deployed in engine.deployed():
+        if deployed.sha256 == answer.model.sha256:
+            return deployed.card
+    try:
+        row = await registry.get_version(session, answer.model.name, answer.model.version)
+        card, _ = await registry.papers_of(settings.store, row)
+    except AppError:
+        return None
+    return card

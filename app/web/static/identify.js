@@ -1,0 +1,125 @@
+// The page that identifies: photos come in by choosing, dropping, pasting or the camera; each answer becomes a plate.
+
+import { Animal } from "./queue.js";
+
+const AT_ONCE = 2;
+
+const form = document.getElementById("trap");
+if (form) start();
+
+function start() {
+  const drop = document.getElementById("drop");
+  const together = document.getElementById("together");
+  const model = document.getElementById("model");
+  const work = document.getElementById("work");
+  const queue = document.getElementById("queue");
+  const answers = document.getElementById("answers");
+  const status = document.getElementById("status");
+  const waiting = [];
+  let running = 0;
+  let numFailed = 0;
+  let numAnswered = 0;
+  let numGiven = 0;
+
+  const listener = {
+    answered(animal, plate) {
+      numAnswered += 1;
+      show(plate);
+    },
+    failed(animal, title) {
+      numFailed += 1;
+      announce(`${animal.name}: ${title}.`);
+      animal.retry.addEventListener("click", () => { numFailed -= 1; enqueue(animal); }, { once: true });
+    },
+    gone(animal) {
+      const index = waiting.indexOf(animal);
+      if (index >= 0) waiting.splice(index, 1);
+      work.hidden = queue.children.length === 0;
+      form.querySelector("#photos").focus();
+    },
+  };
+
+  function show(plate) {
+    const holder = document.createElement("template");
+    holder.innerHTML = plate; // our own page's markup, escaped by the server
+    const article = holder.content.querySelector("article");
+    answers.prepend(holder.content);
+    announce(`${numAnswered} of ${numGiven}. ${article.dataset.announcement}`);
+    // One photo: the reader goes on in its answer. Several: the focus stays where the person is working.
+    if (numGiven === 1) article.querySelector("h2").focus();
+    work.hidden = queue.children.length === 0;
+  }
+
+  function announce(words) {
+    status.textContent = words;
+  }
+
+  function enqueue(animal) {
+    animal.say("Waiting for its turn", 0);
+    waiting.push(animal);
+    next();
+  }
+
+  function next() {
+    while (running < AT_ONCE && waiting.length > 0) {
+      running += 1;
+      waiting.shift().run().finally(() => { running -= 1; next(); });
+    }
+  }
+
+  function take(fileList) {
+    const files = [...fileList].filter((file) => file.size > 0);
+    if (files.length === 0) return;
+    const most = Number(form.dataset.maxPhotos);
+    if (together.checked && files.length > most) {
+      announce(`At most ${most} photos of one animal; ${files.length} were chosen.`);
+      complain(`These are ${files.length} photos. One answer takes at most ${most} photos of an animal: choose fewer, or untick the box.`);
+      return;
+    }
+    complain("");
+    if (queue.children.length === 0) numGiven = numAnswered = 0;
+    const animals = together.checked ? [files] : files.map((file) => [file]);
+    numGiven += animals.length;
+    work.hidden = false;
+    for (const photos of animals) {
+      const animal = new Animal(photos, model.value, listener);
+      queue.append(animal.row);
+      enqueue(animal);
+    }
+    announce(animals.length === 1 ? "One animal on its way." : `${animals.length} animals on their way.`);
+  }
+
+  function complain(words) {
+    let notice = document.getElementById("complaint");
+    if (!notice) {
+      notice = document.createElement("p");
+      notice.id = "complaint";
+      notice.className = "notice bad";
+      form.after(notice);
+    }
+    notice.textContent = words;
+    notice.hidden = words === "";
+  }
+
+  for (const input of form.querySelectorAll('input[type="file"]')) {
+    input.addEventListener("change", () => { take(input.files); input.value = ""; });
+  }
+  form.addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  acceptDrops(drop, take);
+}
+
+function acceptDrops(drop, take) {
+  let depth = 0; // dragenter and dragleave come for each child
+  const hasFiles = (event) => [...event.dataTransfer.types].includes("Files");
+  window.addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
+  window.addEventListener("dragenter", (event) => { if (hasFiles(event)) { depth += 1; drop.classList.add("over"); } });
+  window.addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (depth === 0) drop.classList.remove("over"); });
+  window.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    depth = 0;
+    drop.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+}

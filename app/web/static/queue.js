@@ -1,0 +1,81 @@
+// One animal on its way: a row with a small picture, what is happening, and its progress.
+
+import { fetchPlate, identify } from "./upload.js";
+
+const template = document.getElementById("queue-item");
+
+export class Animal {
+  /** `listener` hears answered(animal, plateHtml), failed(animal, refusal) and gone(animal). */
+  constructor(files, model, listener) {
+    this.files = files;
+    this.model = model;
+    this.listener = listener;
+    this.row = template.content.firstElementChild.cloneNode(true);
+    this.words = this.row.querySelector(".words");
+    this.bar = this.row.querySelector("progress");
+    this.retry = this.row.querySelector(".retry");
+    this.cancel = this.row.querySelector(".cancel");
+    this.name = files.length === 1 ? files[0].name : `${files[0].name} and ${files.length - 1} more`;
+    this.row.querySelector(".file").textContent = this.name;
+    this.bar.setAttribute("aria-label", `Progress of ${this.name}`);
+    this.cancel.setAttribute("aria-label", `Cancel ${this.name}`);
+    this.retry.setAttribute("aria-label", `Try ${this.name} again`);
+    this.showThumbnail();
+    this.cancel.addEventListener("click", () => this.stop());
+    this.say("Waiting for its turn", 0);
+  }
+
+  showThumbnail() {
+    const image = this.row.querySelector(".thumb");
+    const address = URL.createObjectURL(this.files[0]);
+    const done = () => URL.revokeObjectURL(address);
+    image.addEventListener("load", done, { once: true });
+    image.addEventListener("error", () => { done(); image.removeAttribute("src"); }, { once: true }); // a format only the server reads
+    image.src = address;
+  }
+
+  say(words, percent) {
+    this.words.textContent = words;
+    if (percent === null) this.bar.removeAttribute("value");
+    else this.bar.value = percent;
+  }
+
+  stop() {
+    this.stopped = true;
+    this.controller?.abort();
+    this.row.remove();
+    this.listener.gone(this);
+  }
+
+  async run() {
+    this.controller = new AbortController();
+    this.row.classList.remove("failed");
+    this.bar.hidden = false;
+    this.retry.hidden = true;
+    this.say("Sending", 0);
+    try {
+      const { signal } = this.controller;
+      const answer = await identify(this.files, this.model, {
+        signal,
+        progress: (share) => (share < 1 ? this.say(`Sending, ${Math.round(100 * share)}%`, 100 * share) : this.say("Looking at it", null)),
+        waiting: (seconds) => this.say(`The service is busy; again in ${seconds} s`, null),
+      });
+      const plate = await fetchPlate(answer.id, signal);
+      this.row.remove();
+      this.listener.answered(this, plate);
+    } catch (error) {
+      if (error.name !== "AbortError") this.fail(error);
+    }
+  }
+
+  fail(error) {
+    const title = error.title || "Something went wrong on this page";
+    this.row.classList.add("failed");
+    this.bar.hidden = true;
+    this.words.textContent = `${title}. ${error.message}`;
+    this.retry.hidden = false;
+    this.cancel.textContent = "Remove";
+    this.cancel.setAttribute("aria-label", `Remove ${this.name}`);
+    this.listener.failed(this, title);
+  }
+}
