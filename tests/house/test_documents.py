@@ -29,9 +29,9 @@ def test_the_tables_that_the_code_writes_are_current(path: Path) -> None:
     assert text == renewed(text), "run: python -m tests.house.generated"
 
 
-def test_every_setting_problem_route_command_and_recipe_is_documented_once() -> None:
+def test_every_setting_problem_route_command_and_recipe_is_documented() -> None:
     found = [match[2] for path in DOCUMENTS for match in BLOCK.finditer(path.read_text(encoding="utf-8"))]
-    assert sorted(found) == sorted(BLOCKS)
+    assert set(found) == set(BLOCKS)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
