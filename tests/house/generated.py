@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -110,8 +109,8 @@ def routes() -> str:
 
     found = sorted(
         (route.path, method, first_sentence(route.description or route.summary))
-        for route in _routes(create_app(Settings(_env_file=None)).routes)  # type: ignore[call-arg]
-        for method in route.methods - {"HEAD"}
+        for route in _routes(create_app(Settings(_env_file=None)).routes)
+        for method in (route.methods or set()) - {"HEAD"}
     )
     return table("| route | what |", ((f"`{method} {path}`", what) for path, method, what in found))
 
@@ -144,7 +143,7 @@ def _commands(program: str, app: typer.Typer) -> str:
     return table("| command | what |", rows)
 
 
-def _leaves(command: click.Command, path: str = "") -> Iterable[tuple[str, click.Command]]:
+def _leaves(command: Any, path: str = "") -> Iterable[tuple[str, Any]]:
     children = getattr(command, "commands", None)
     if children is None:
         yield path.strip(), command
