@@ -4,6 +4,7 @@ ONNX Runtime falls back to the CPU in silence where CUDA cannot be loaded, so th
 read back, named, and compared with what the setting asks for.
 """
 
+import ctypes
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -99,14 +100,31 @@ def _open(onnx: bytes, provider: str) -> Any:
 def _candidates(provider: str) -> tuple[str, ...]:
     available = onnxruntime.get_available_providers()
     if provider == "auto":
-        return (CUDA, CPU) if CUDA in available else (CPU,)
+        return (CUDA, CPU) if CUDA in available and has_gpu() else (CPU,)
     wanted = _WANTED[provider]
     if wanted[0] not in available:
         raise ProviderUnavailable(
             f"The provider {provider!r} is asked for, but this ONNX Runtime has only {', '.join(available)}. "
             "Install onnxruntime-gpu, or set LIGHTTRAP_PROVIDER=cpu."
         )
+    if wanted != (CPU,) and not has_gpu():
+        raise ProviderUnavailable(
+            f"The provider {provider!r} is asked for, but no NVIDIA GPU with its driver was found. "
+            "Install the driver, or set LIGHTTRAP_PROVIDER=cpu."
+        )
     return wanted
+
+
+@cache
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver sees a GPU. Asked first: where CUDA cannot be loaded, ONNX Runtime is loud."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    seen = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return seen and count.value > 0
 
 
 def _preload_cuda() -> None:

@@ -5,19 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
 from app.inference.engine import Engine
-from app.inference.session import CPU, CUDA, OnnxSession, ProviderUnavailable, active_provider
+from app.inference.session import CPU, OnnxSession, ProviderUnavailable, active_provider, has_gpu
 from models import bundle
 from tests.tiny_bundle import EMBEDDING_DIM, SIZE_PX, TAXA, drawn_inputs, write_tiny_bundle
 
 IMAGES, _ = drawn_inputs([2] * len(TAXA), first_seed=500)
-has_cuda_build = pytest.mark.skipif(
-    CUDA in onnxruntime.get_available_providers(), reason="this is the GPU build of ONNX Runtime"
-)
+without_gpu = pytest.mark.skipif(has_gpu(), reason="there is a GPU here; this is about machines without")
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +106,14 @@ def test_the_active_provider_is_named() -> None:
     assert active_provider("cpu") == CPU
 
 
-@has_cuda_build
+@without_gpu
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_asking_for_a_provider_that_is_not_there_is_an_error_with_a_way_out(provider: str) -> None:
     with pytest.raises(ProviderUnavailable, match="LIGHTTRAP_PROVIDER=cpu"):
         Engine(provider=provider)
 
 
-@has_cuda_build
+@without_gpu
 def test_auto_takes_the_cpu_where_there_is_no_gpu(store: Path) -> None:
     found = bundle.read(store / "tiny-moths/1.0.0")
     session = OnnxSession(found.onnx, size_px=SIZE_PX, provider="auto")
