@@ -10,6 +10,18 @@ from app.settings import Settings
 from app.web.middleware import SMALL_BODY_BYTES
 from tests.web.conftest import connect
 
+PAGES = (
+    "/",
+    "/identifications",
+    "/species",
+    "/performance",
+    "/admin/models",
+    "/docs",
+    "/login",
+    "/setup",
+    "/problems/busy",
+    "/openapi.json",
+)
 EXAMPLES = {"name": "tiny-moths", "version": "1.0.0"}
 
 
@@ -26,7 +38,7 @@ async def test_every_answer_carries_the_security_headers(client: httpx.AsyncClie
 
 
 async def test_pages_hold_no_inline_script_or_style(client: httpx.AsyncClient) -> None:
-    for path in ("/login", "/setup", "/nowhere", "/problems/busy"):
+    for path in (*PAGES[:-1], "/nowhere"):
         page = (await client.get(path, headers={"Accept": "text/html"})).text
         assert "<script>" not in page
         assert "<style" not in page
@@ -48,7 +60,7 @@ async def test_an_unknown_parameter_is_refused_on_every_route(
 ) -> None:
     paths = [path for path, operations in app.openapi()["paths"].items() if "get" in operations]
     assert len(paths) > 5
-    for path in [*paths, "/login", "/setup", "/problems/busy", "/openapi.json"]:
+    for path in [*paths, *PAGES]:
         concrete = re.sub(r"{(\w+)}", lambda part: EXAMPLES.get(part[1], "0"), path)
         answer = await client.get(concrete, params={"no_such_parameter": "1"})
         assert answer.status_code == 422, path
