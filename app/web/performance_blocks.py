@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.web import plots
+from app.web.calibration_plot import reliability_diagram
 from app.web.formatting import NO_SPECIES, NO_TEST_PHOTOS, count_words, estimate_words, points_words, share
 from app.web.naming import names_by_label
 from app.web.views import TaxonName
@@ -44,6 +45,7 @@ class PlotBlock:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     tall: bool = False
+    wide: bool = False
 
 
 def plot_blocks(deployed: Measured, candidates: Sequence[Measured]) -> tuple[PlotBlock, ...]:
@@ -79,13 +81,24 @@ def _groups_block(deployed: Measured, candidates: Sequence[Measured]) -> PlotBlo
     return PlotBlock(
         id="groups",
         heading="Head, middle and tail",
-        text="Recall is the share of a species' test photos that are named right, averaged over the species of "
-        "a group. The whiskers, and the brackets in the table, are 95% intervals.",
+        text="Recall is the share of a species' test photos that are named right, averaged over the "
+        "species of a group. The whiskers, and the brackets in the table, are 95% intervals."
+        + _which_bar(versions),
         figure=plots.group_bars(versions),
         caption="Mean recall by group, with 95% interval",
         columns=tuple(columns),
         rows=tuple(rows),
+        wide=len(candidates) > 0,
     )
+
+
+def _which_bar(versions: Sequence[tuple[str, Evaluation]]) -> str:
+    if len(versions) == 1:
+        return ""
+    told = [
+        f"{words} bars are {version}" for words, (version, _) in zip(plots.PATTERNS, versions, strict=False)
+    ]
+    return f" {'; '.join(told)}.".replace(" solid", " Solid", 1)
 
 
 def _group_row(group: Group, deployed: Evaluation, candidates: Sequence[Measured]) -> tuple[Cell, ...]:
@@ -183,9 +196,10 @@ def _calibration_block(evaluation: Evaluation) -> PlotBlock:
         id="calibration",
         heading="Is a stated probability honest?",
         text="Answers are sorted by the probability they state and compared with how often they were right. "
-        "Points under the dotted line are too sure of themselves. ECE, the expected calibration error, is the "
-        "mean distance from the line, weighted by photos: 0 is best.",
-        figure=plots.reliability_diagram(evaluation),
+        "Points under the dotted line are too sure of themselves. ECE, the expected calibration error, is "
+        "the mean distance from the line, weighted by photos: 0 is best. A point stands for ten photos or "
+        "more, where a group has so many.",
+        figure=reliability_diagram(evaluation),
         caption="Calibration by group",
         columns=("Group", "ECE", "Test photos", "Mean stated", "Right"),
         rows=(*(_calibration_row(evaluation, group) for group in GROUPS), _calibration_all(evaluation)),
@@ -236,7 +250,7 @@ def _counts_block(evaluation: Evaluation, names: dict[str, TaxonName]) -> PlotBl
         id="counts",
         heading="What it learned from",
         text=f"{count_words(total, 'training image')} of {count_words(len(ordered), 'species', 'species')}: "
-        f"from {most} of the most photographed to {least} of the least, an imbalance of {most / least:.0f} to 1.",
+        f"from {most} of the most photographed to {least} of the least, {most / least:.0f} to 1.",
         figure=plots.long_tail(evaluation, _texts(names)),
         caption="Training images of each species",
         columns=("Species", "Group", "Training images"),

@@ -19,13 +19,16 @@ Names = Mapping[str, str]
 
 COLOURS: dict[Group, str] = {"head": "--head", "middle": "--middle", "tail": "--tail"}
 MARKERS: dict[Group, str] = {"head": "circle", "middle": "square", "tail": "diamond"}
-PATTERNS = ("", "/", "x", ".")
+PATTERNS = {"solid": "", "striped": "/", "crossed": "x", "dotted": "."}
+"""How the bars of several versions differ, in words and for Plotly."""
 MOST_PAIRS = 12
 GOLDEN = 0.618034
+NICE_COUNTS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))
 PERCENT_AXIS = {"range": [0, 1.09], "tickformat": ".0%", "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}
 
 
-def _layout(x: Figure, y: Figure, **more: Any) -> Figure:
+def layout_of(x: Figure, y: Figure, **more: Any) -> Figure:
+    """What every plot shares; the script adds fonts, grid and colours."""
     base: Figure = {
         "xaxis": x,
         "yaxis": y,
@@ -44,9 +47,7 @@ def group_bars(versions: Sequence[tuple[str, Evaluation]]) -> Figure:
         offset = (number - (len(versions) - 1) / 2) * width
         rows = [(index + offset, evaluation.group(group)) for index, group in enumerate(GROUPS)]
         measured = [(x, metrics) for x, metrics in rows if metrics.recall is not None]
-        traces += _bars_of_version(
-            measured, version, width, PATTERNS[number % len(PATTERNS)], len(versions) > 1
-        )
+        traces += _bars_of_version(measured, version, width, list(PATTERNS.values())[number])
         annotations += [
             {"x": x, "y": 0.04, "text": _absence(metrics), "showarrow": False, "yref": "y"}
             for x, metrics in rows
@@ -59,7 +60,9 @@ def group_bars(versions: Sequence[tuple[str, Evaluation]]) -> Figure:
     }
     return {
         "data": traces,
-        "layout": _layout(ticks, {"title": "mean recall", **PERCENT_AXIS}, annotations=annotations),
+        "layout": layout_of(
+            ticks, {"title": "mean recall", **PERCENT_AXIS, "range": [0, 1.14]}, annotations=annotations
+        ),
     }
 
 
@@ -73,7 +76,7 @@ def _group_tick(metrics: GroupMetrics) -> str:
 
 
 def _bars_of_version(
-    rows: Sequence[tuple[float, GroupMetrics]], version: str, width: float, pattern: str, named: bool
+    rows: Sequence[tuple[float, GroupMetrics]], version: str, width: float, pattern: str
 ) -> list[Figure]:
     estimates = [(x, metrics.group, metrics.recall) for x, metrics in rows if metrics.recall is not None]
     xs = [x for x, _, _ in estimates]
@@ -106,7 +109,7 @@ def _bars_of_version(
         "mode": "text",
         "x": xs,
         "y": [estimate.interval[1] for _, _, estimate in estimates],
-        "text": [f"{version}<br>{share(e.value)}" if named else share(e.value) for _, _, e in estimates],
+        "text": [share(estimate.value) for _, _, estimate in estimates],
         "textposition": "top center",
         "hoverinfo": "skip",
         "cliponaxis": False,
@@ -132,15 +135,17 @@ def recall_by_count(evaluation: Evaluation, names: Names) -> Figure:
             seen[key] += 1
         traces.append(_species_points(group, members, xs, names))
     x: Figure = {"title": "training images", "type": "log" if logarithmic else "linear"}
-    if not logarithmic:
+    if logarithmic:
+        x["tickvals"] = [count for count in NICE_COUNTS if count <= 2 * max(counts)]
+    else:
         x |= {
             "dtick": max(1, (max(counts) - min(counts)) // 8),
             "range": [min(counts) - 0.6, max(counts) + 0.6],
         }
-    return {"data": traces, "layout": _layout(x, {"title": "recall", **PERCENT_AXIS}, **_LEGEND)}
+    return {"data": traces, "layout": layout_of(x, {"title": "recall", **PERCENT_AXIS}, **LEGEND)}
 
 
-_LEGEND: Figure = {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}}
+LEGEND: Figure = {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}}
 
 
 def _spread(count: int, nth: int, logarithmic: bool) -> float:
@@ -153,7 +158,7 @@ def _species_points(group: Group, members: Sequence[SpeciesMetrics], xs: list[fl
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": f"{GROUP_SYMBOLS[group]} {group} ({len(members)})",
+        "name": f"{group} ({len(members)})",
         "x": xs,
         "y": [species.recall.value for species in members if species.recall],
         "marker": {
@@ -210,7 +215,7 @@ def confusion_bars(evaluation: Evaluation, names: Names) -> Figure:
         for index, label in enumerate(labels)
     ]
     most = max((pair.num_images for pair in pairs), default=1)
-    layout = _layout(
+    layout = layout_of(
         {"title": "test photos", "dtick": max(1, most // 6), "range": [0, most * 1.05]},
         {"visible": False, "range": [len(pairs) - 0.5, -0.9]},
         annotations=annotations,
@@ -218,53 +223,6 @@ def confusion_bars(evaluation: Evaluation, names: Names) -> Figure:
     )
     layout["margin"] = {"l": 12, "r": 12, "t": 4, "b": 52}
     return {"data": [bars], "layout": layout}
-
-
-def reliability_diagram(evaluation: Evaluation) -> Figure:
-    """How often answers of a stated probability were right: on the dotted line, the probability is honest."""
-    traces: list[Figure] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [0, 1],
-            "y": [0, 1],
-            "name": "honest",
-            "line": {"color": "--ink-soft", "dash": "dot", "width": 1.5},
-            "hoverinfo": "skip",
-        }
-    ]
-    for group in GROUPS:
-        bins = evaluation.reliability.get(group, ())
-        if not bins:
-            continue
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": f"{GROUP_SYMBOLS[group]} {group}",
-                "x": [part.confidence for part in bins],
-                "y": [part.accuracy for part in bins],
-                "line": {"color": COLOURS[group], "width": 1.5},
-                "marker": {
-                    "color": COLOURS[group],
-                    "symbol": MARKERS[group],
-                    "size": 9,
-                    "line": {"color": "--card", "width": 1},
-                },
-                "cliponaxis": False,
-                "hovertext": [
-                    f"{group}: stated {share(part.confidence)}, right {share(part.accuracy)}"
-                    f"<br>{count_words(part.num_images, 'photo')}"
-                    for part in bins
-                ],
-                "hoverinfo": "text",
-            }
-        )
-    x = {"title": "stated probability", **PERCENT_AXIS, "range": [0, 1.03]}
-    return {
-        "data": traces,
-        "layout": _layout(x, {"title": "share that was right", **PERCENT_AXIS}, **_LEGEND),
-    }
 
 
 def long_tail(evaluation: Evaluation, names: Names) -> Figure:
@@ -288,4 +246,4 @@ def long_tail(evaluation: Evaluation, names: Names) -> Figure:
         )
     x = {"title": "species, most photographed first"}
     y = {"title": "training images", "rangemode": "tozero"}
-    return {"data": traces, "layout": _layout(x, y, bargap=0.08, **_LEGEND)}
+    return {"data": traces, "layout": layout_of(x, y, bargap=0.08, **LEGEND)}
