@@ -1,0 +1,117 @@
+"""The page that identifies, in a real browser: drop, choose, break something, do without JavaScript."""
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.e2e.conftest import NewWindow
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DROP = """([encoded, name]) => {
+  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+  const target = document.getElementById("drop");
+  for (const type of ["dragenter", "dragover", "drop"])
+    target.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+
+
+async def drop(page: Page, photo: Path) -> None:
+    await page.evaluate(DROP, [base64.b64encode(photo.read_bytes()).decode(), photo.name])
+
+
+async def test_a_dropped_photo_becomes_a_plate_with_name_probability_and_evidence(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await drop(page, photos[0])
+        plate = page.locator("#answers article")
+        await expect(plate.get_by_role("heading", level=2)).to_have_text("Aurelia ferruginea")
+        await expect(plate).to_contain_text("Rusty Lantern")
+        await expect(plate.locator(".chance .figure")).to_have_text(re.compile(r"^(over )?\d\d%$"))
+        await expect(plate.locator(".evidence")).to_contain_text("40 training images")
+        await expect(plate.locator(".evidence")).to_contain_text(re.compile(r"recall 100% \(68–100%\)"))
+        await expect(plate.get_by_text("Groups: head")).to_be_visible()
+        await expect(page.locator("#status")).to_contain_text("Aurelia ferruginea, Rusty Lantern")
+        assert await page.evaluate("document.activeElement.tagName") == "H2", (
+            "the reader goes on in the answer"
+        )
+
+
+async def test_each_of_several_photos_gets_its_own_plate(new_window: NewWindow, photos: list[Path]) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(photos[:3])
+        await expect(page.locator("#answers article")).to_have_count(3)
+        await expect(page.locator("#queue li")).to_have_count(0)
+
+
+async def test_photos_of_one_animal_get_one_common_plate(new_window: NewWindow, photos: list[Path]) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.get_by_label("These photos show one animal").check()
+        await page.locator("#photos").set_input_files([photos[0], photos[0], photos[0]])
+        await expect(page.locator("#answers article")).to_have_count(1)
+        await expect(page.locator("#answers article img")).to_have_count(3)
+
+
+async def test_another_species_list_answers_when_it_is_chosen(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.get_by_label("Species list").select_option("other-moths")
+        await page.locator("#photos").set_input_files(photos[0])
+        await expect(page.locator("#answers .facts")).to_contain_text("other-moths 1.0.0")
+
+
+async def test_a_file_that_is_no_photo_says_why_and_can_be_removed(
+    new_window: NewWindow, tmp_path: Path
+) -> None:
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear moths,")
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(letter)
+        row = page.locator("#queue li")
+        await expect(row).to_contain_text("Not a photo format that can be read here")
+        await expect(page.locator("#status")).to_contain_text("letter.jpg")
+        await expect(row.get_by_role("button", name="Try letter.jpg again")).to_be_visible()
+        await row.get_by_role("button", name="Remove letter.jpg").click()
+        await expect(row).to_have_count(0)
+
+
+async def test_the_keyboard_alone_reaches_the_photo_chooser_and_shows_where_it_is(
+    new_window: NewWindow,
+) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_text("Skip to the content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await expect(page.locator("#photos")).to_be_focused()
+        outline = "getComputedStyle(document.querySelector('label[for=photos]')).outlineStyle"
+        assert await page.evaluate(outline) == "solid"
+
+
+async def test_the_form_works_without_javascript(new_window: NewWindow, photos: list[Path]) -> None:
+    async with new_window(java_script_enabled=False) as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(photos[0])
+        await page.get_by_role("button", name="Identify").click()
+        await expect(page).to_have_url(re.compile(r"/identifications/[0-9a-f-]{36}$"))
+        await expect(page.get_by_role("heading", level=2)).to_have_text("Aurelia ferruginea")
+
+
+async def test_a_form_without_a_photo_is_told_so_on_a_page(new_window: NewWindow) -> None:
+    async with new_window(java_script_enabled=False) as page:
+        await page.goto("/")
+        await page.get_by_role("button", name="Identify").click()
+        await expect(page.locator("main")).to_contain_text("choose at least one photo")
