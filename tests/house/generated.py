@@ -72,7 +72,7 @@ def first_sentence(text: str | None) -> str:
     'One: a thing.'
     """
     flat = " ".join((text or "").split())
-    return re.split(r"(?<=[.;]) (?=[A-Z`])", flat.replace("``", "`"))[0]
+    return re.split(r"(?<=[.]) (?=[A-Z`])", flat.replace("``", "`"))[0]
 
 
 def settings() -> str:
