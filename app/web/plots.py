@@ -57,6 +57,8 @@ def group_bars(versions: Sequence[tuple[str, Evaluation]]) -> Figure:
         "tickvals": list(range(len(GROUPS))),
         "ticktext": [_group_tick(versions[0][1].group(group)) for group in GROUPS],
         "range": [-0.5, 2.5],
+        "showgrid": False,
+        "zeroline": False,
     }
     return {
         "data": traces,
