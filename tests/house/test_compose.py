@@ -94,4 +94,5 @@ def test_the_service_waits_for_a_healthy_database(services: dict[str, Service]) 
 def test_a_stop_waits_longer_than_running_requests_may_take(services: dict[str, Service]) -> None:
     grace = re.fullmatch(r"(\d+)s", services["app"]["stop_grace_period"])
     assert grace is not None
-    assert float(grace.group(1)) > Settings.model_fields["drain_s"].default
+    fields = Settings.model_fields
+    assert float(grace.group(1)) > fields["drain_notice_s"].default + fields["drain_s"].default
