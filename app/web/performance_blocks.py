@@ -171,7 +171,11 @@ def _confusions_block(evaluation: Evaluation, names: dict[str, TaxonName]) -> Pl
     pairs = evaluation.confusions[:MOST_PAIRS_IN_TABLE]
     total = sum(pair.num_images for pair in evaluation.confusions)
     wrong = count_words(total, "test photo was", "test photos were")
-    shown = f", the {len(pairs)} most frequent" if len(pairs) < len(evaluation.confusions) else ""
+    shown = (
+        f"; the {len(pairs)} most frequent are in the table"
+        if len(pairs) < len(evaluation.confusions)
+        else ""
+    )
     return PlotBlock(
         id="confusions",
         heading="What is taken for what",
