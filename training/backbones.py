@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import timm
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -56,7 +55,7 @@ class Backbone(nn.Module):
         return [nn.ModuleList(stem), *blocks]  # type: ignore[list-item]
 
 
-def make_backbone(name: str, pretrained: str, size_px: int) -> Backbone:
+def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: bool = False) -> Backbone:
     """A backbone by timm's name with weights from ``none``, ``timm``, a ``.npz`` or a ``.safetensors`` file.
 
     Raises ValueError for an unknown name, with near ones, and for weights that do not fit.
@@ -65,9 +64,10 @@ def make_backbone(name: str, pretrained: str, size_px: int) -> Backbone:
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "see timm.list_models()"
         raise ValueError(f"unknown backbone {name!r}; near names: {near}")
     folded = pretrained.endswith(".npz")
-    network = _create(name, pretrained == "timm", size_px, same_padding=folded)
+    network = _create(name, pretrained == "timm", size_px, same_padding=folded or same_padding)
     if folded:
         load_folded_mobilenet(network, Path(pretrained))
+    if folded or same_padding:
         pixels = PixelRange((128.0,) * 3, (128.0,) * 3)
     else:
         pixels = _pixel_range(network)
@@ -106,7 +106,3 @@ def _load_safetensors(network: nn.Module, path: Path) -> None:
         raise ValueError(f"{path}: {len(missing)} tensors of {len(wanted)} are missing or differ, first {missing[0]!r}")
     network.load_state_dict({**wanted, **fitting})
 
-
-def batch_norms(module: nn.Module) -> list[nn.Module]:
-    """All batch normalisations of a module, timm's fused ones included, in order."""
-    return [part for part in module.modules() if isinstance(part, torch.nn.BatchNorm2d)]

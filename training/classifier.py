@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.backbones import Backbone, batch_norms, make_backbone
+from training.backbones import Backbone, make_backbone
 from training.config import RunConfig
 from training.heads import make_head
 
@@ -65,11 +65,12 @@ class Classifier(nn.Module):
         return stages[:count]
 
 
-def make_classifier(config: RunConfig, num_classes: int) -> Classifier:
-    """The network that a configuration describes, for a species list of ``num_classes``."""
-    backbone = make_backbone(config.model.backbone, config.model.pretrained, config.size_px)
+def make_classifier(config: RunConfig, num_classes: int, *, same_padding: bool = False) -> Classifier:
+    """The network that a configuration describes, for a species list of ``num_classes``.
+
+    ``same_padding`` rebuilds one that began from folded weights, which pad as TensorFlow does.
+    """
+    backbone = make_backbone(config.model.backbone, config.model.pretrained, config.size_px, same_padding=same_padding)
     head = make_head(config.model.head, backbone.embedding_dim, num_classes)
     return Classifier(backbone, head, dropout=config.model.dropout, frozen_stages=config.model.frozen_stages)
 
-
-__all__ = ["Classifier", "Outputs", "batch_norms", "make_classifier"]

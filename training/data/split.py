@@ -52,12 +52,24 @@ def shuffled_sessions(samples: Iterable[Sample], rng: random.Random) -> list[lis
     return groups
 
 
-def split_by_folds(samples: Sequence[Sample], test_folds: Collection[str]) -> tuple[Sample, ...]:
-    """Photos of ``test_folds`` are tested on, all others trained on. Raises ValueError for a fold nobody is in."""
+def split_by_folds(
+    samples: Sequence[Sample], test_folds: Collection[str], *, val_fraction: float, seed: int
+) -> tuple[Sample, ...]:
+    """Photos of ``test_folds`` are judged on, all others trained on; of the judged, a part is for calibration (val).
+
+    Raises ValueError for a fold nobody is in.
+    """
     present = {sample.fold for sample in samples}
     if unknown := sorted(set(test_folds) - present):
         raise ValueError(f"no photo is in fold {unknown[0]!r}; folds are {', '.join(sorted(present))}")
-    return mark_leaks(replace(s, split="test" if s.fold in test_folds else "train") for s in samples)
+
+    def part(sample: Sample) -> str:
+        if sample.fold not in test_folds:
+            return "train"
+        drawn = random.Random(f"{seed}/{sample.sha256}").random()
+        return "val" if drawn < val_fraction else "test"
+
+    return mark_leaks(replace(sample, split=part(sample)) for sample in samples)
 
 
 def mark_leaks(samples: Iterable[Sample]) -> tuple[Sample, ...]:

@@ -1,0 +1,174 @@
+"""The command line: prepare, train, evaluate, export. Reads arguments and prints; the work is elsewhere."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from models import bundle
+from models.preprocess import Preprocessing
+from training.config import apply_overrides
+from training.data.imbalance import cut_to_profile
+from training.data.index import Index, Sample, read_index
+from training.data.prepared import make_dataset, read_dataset, write_dataset
+from training.data.profile import plot_profile, profile
+from training.data.split import mark_leaks, split_by_folds, split_samples
+from training.evaluate import evaluate_logits, table
+from training.export import BundleText, load_run
+from training.export import export as export_run
+from training.inference import bundle_logits, evaluation_cache, network_logits, places_of
+from training.recipes import make_recipe
+from training.run_folder import begin_run, read_run
+from training.trainer import train as train_run
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+DataFolder = Annotated[Path, typer.Option("--data", help="Folder that `prepare` made.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(help="Folder with one sub-folder a species, or a CSV.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    root: Annotated[Path | None, typer.Option(help="Folder that a CSV's paths start from.")] = None,
+    val_fraction: Annotated[float, typer.Option(min=0, max=0.9)] = 0.15,
+    test_fraction: Annotated[float, typer.Option(min=0, max=0.9)] = 0.15,
+    test_folds: Annotated[str, typer.Option(help="Folds to judge on, such as 1,2.")] = "",
+    long_tail_factor: Annotated[float, typer.Option(help="Cut training photos to a long tail.")] = 0,
+    max_count: Annotated[int, typer.Option(help="Training photos of the most frequent species.")] = 8,
+    seed: int = 0,
+) -> None:
+    """Read photos, split them without leaks and profile the tail.
+
+    Example: python -m training prepare photos --out data/mine
+    """
+    index = read_index(source, root)
+    samples: tuple[Sample, ...]
+    if long_tail_factor:
+        samples = cut_to_profile(
+            index.samples,
+            profile="exponential",
+            max_count=max_count,
+            factor=long_tail_factor,
+            val_fraction=val_fraction,
+            seed=seed,
+        )
+    elif test_folds:
+        samples = split_by_folds(index.samples, test_folds.split(","), val_fraction=val_fraction, seed=seed)
+    else:
+        samples = mark_leaks(
+            split_samples(index.samples, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+        )
+    _write(index, samples, out)
+
+
+def _write(index: Index, samples: tuple[Sample, ...], out: Path) -> None:
+    dataset = make_dataset(
+        out, index.root, samples, index.taxa, command=_command(), num_problems=len(index.problems)
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    numbers = profile(dataset.info.training_counts, dataset.info.group_rule)
+    (out / "profile.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    plot_profile(dataset.info.training_counts, dataset.info.group_rule, out / "profile.png")
+    write_dataset(dataset, index.problems)
+    for problem in index.problems:
+        typer.echo(f"row {problem.row}: {problem.path}: {problem.fault} ({problem.handling})", err=True)
+    for key, value in numbers.items():
+        typer.echo(f"{key:<17} {value}")
+    for split in ("train", "val", "test"):
+        typer.echo(f"{split:<17} {len(dataset.split(split))} photos")
+    if leaky := sum(sample.leaky for sample in samples):
+        typer.echo(f"{leaky} judged photos share a session with training photos; figures are given without them too")
+
+
+@app.command()
+def train(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="Run folder; an unfinished run in it goes on.")],
+    recipe: str = "baseline",
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+) -> None:
+    """Train a classifier, or go on with an interrupted run.
+
+    Example: python -m training train --recipe logit_adjusted --data data/mine --out runs/mine
+    """
+    config = apply_overrides(make_recipe(recipe), overrides or [])
+    dataset = read_dataset(data)
+    begin_run(out, config, data, dataset.info.content_sha256, _command())
+    train_run(config, dataset, out)
+    typer.echo(f"finished: {out}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Run folder or bundle folder.")],
+    data: DataFolder,
+    split: str = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Judge a run or a bundle on one split.
+
+    Example: python -m training evaluate runs/mine --data data/mine --split test
+    """
+    dataset = read_dataset(data)
+    samples = dataset.split(split)
+    if not samples:
+        raise ValueError(f"{data}: no photo is in split {split!r}")
+    places = places_of(dataset, samples)
+    temperature = 1.0
+    if (model / bundle.CARD).exists():
+        read = bundle.read(model)
+        if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
+            raise ValueError(f"{model}: its species list is not that of {data}")
+        temperature = read.card.calibration.temperature
+        logits_NC = bundle_logits(read, evaluation_cache(dataset, read.card.preprocessing), places)
+    else:
+        config, classifier = load_run(model, len(dataset.labels))
+        cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
+        logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
+    evaluation = evaluate_logits(logits_NC, dataset, samples, split=split, temperature=temperature)
+    typer.echo(evaluation.model_dump_json(indent=1) if as_json else table(evaluation))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    name: Annotated[str, typer.Option(help="Model's name, such as my-moths.")],
+    version: Annotated[str, typer.Option(help="Version, such as 1.0.0.")],
+    data: Annotated[Path | None, typer.Option(help="Prepared data, where it has moved.")] = None,
+    out: Annotated[Path, typer.Option(help="Store of bundles.")] = Path("models/store"),
+    text: Annotated[Path | None, typer.Option(help="JSON with title, description, citation, limits.")] = None,
+) -> None:
+    """Write a bundle: calibrated on val, judged on test, checked against torch.
+
+    Example: python -m training export runs/mine --name my-moths --version 1.0.0
+    """
+    record = read_run(run)
+    dataset = read_dataset(data or record.data)
+    if dataset.info.content_sha256 != record.data_sha256:
+        raise ValueError(f"{dataset.folder}: is not the data that {run} was trained on")
+    words = BundleText.model_validate_json(text.read_bytes()) if text else BundleText()
+    written = export_run(run, dataset, name=name, version=version, out=out, text=words)
+    typer.echo(f"{written.path}  sha256 {written.sha256}")
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "training", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line: 2 for a usage error, 1 and one sentence for what a user got wrong."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

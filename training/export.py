@@ -1,0 +1,228 @@
+"""A finished run -> a bundle: the ONNX graph, parity against torch on real photos, card and README.
+
+Legend: B batch, H W pixels, C classes.
+"""
+
+import io
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from models import bundle
+from models.card import Calibration, Figure, ModelCard, Provenance
+from models.groups import GROUPS
+from models.metrics import Evaluation
+from models.preprocess import Preprocessing
+from training.backbones import Backbone
+from training.calibrate import fit_temperature
+from training.checkpoint import load_weights
+from training.classifier import Classifier, make_classifier
+from training.config import RunConfig, read_config
+from training.data.cache import PhotoCache
+from training.data.prepared import Dataset
+from training.evaluate import class_indices, evaluate_logits, table
+from training.inference import evaluation_cache, network_logits, places_of
+from training.losses import prior_in_logits
+from training.run_folder import CONFIG, RunRecord, read_run
+
+MAX_LOGIT_DIFFERENCE = 1e-3
+NUM_PARITY_PHOTOS = 64
+
+
+class BundleText(BaseModel):
+    """What only a person can say of a bundle, from a JSON file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = ""
+    description: str = "Trained by the owner of this installation."
+    data_source: str = "not stated"
+    data_citation: str = "not stated"
+    data_licence: str = "not stated"
+    contamination: str = "not stated"
+    limits: tuple[str, ...] = ()
+
+
+class _Graph(nn.Module):
+    """What is exported: uint8 [B, H, W, 3] in, the three outputs of a bundle out."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, embedding, features."""
+        return tuple(self.classifier.outputs(image.permute(0, 3, 1, 2).float()))  # type: ignore[return-value]
+
+
+def load_run(folder: Path, num_classes: int) -> tuple[RunConfig, Classifier]:
+    """A finished run's configuration and network, in evaluation mode. Raises ValueError."""
+    config = read_config(folder / CONFIG)
+    pretrained = "none"
+    folded = config.model.pretrained.endswith(".npz")
+    classifier = make_classifier(
+        config.with_(model={"pretrained": pretrained}), num_classes, same_padding=folded
+    )
+    load_weights(folder, classifier)
+    return config, classifier.eval()
+
+
+def to_onnx(classifier: Classifier, size_px: int) -> bytes:
+    """ONNX bytes of a network: dynamic batch, normalisation inside."""
+    example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        program = torch.onnx.export(
+            _Graph(classifier).eval(),
+            (example,),
+            dynamo=True,
+            input_names=["image"],
+            output_names=["logits", "embedding", "features"],
+            dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
+            verbose=False,
+        )
+    assert program is not None
+    stream.write(program.model_proto.SerializeToString())
+    return stream.getvalue()
+
+
+def check_parity(onnx: bytes, logits_NC: NDArray[np.float64], photos_NHWC: NDArray[np.uint8]) -> float:
+    """Largest difference of logits between ONNX Runtime and torch. Raises ValueError where it is too large."""
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    found_NC = session.run(["logits"], {"image": photos_NHWC})[0]
+    difference = float(np.abs(found_NC - logits_NC).max())
+    if difference > MAX_LOGIT_DIFFERENCE or (found_NC.argmax(1) != logits_NC.argmax(1)).any():
+        raise ValueError(f"ONNX and torch disagree: logits differ by {difference:.2g}; the bundle is refused")
+    return difference
+
+
+def export(folder: Path, dataset: Dataset, *, name: str, version: str, out: Path, text: BundleText) -> bundle.Bundle:
+    """Write a bundle of a finished run: calibrated on val, judged on test. Raises ValueError or FileExistsError."""
+    if not dataset.split("test"):
+        raise ValueError(f"{dataset.folder}: has no test photos to judge the bundle on; prepare it with a test split")
+    config, classifier = load_run(folder, len(dataset.labels))
+    cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
+    calibration = _calibrate(classifier, dataset, cache)
+    samples = dataset.split("test")
+    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), torch.device("cpu"))
+    evaluation = evaluate_logits(
+        logits_NC, dataset, samples, split="test", temperature=calibration.temperature
+    )
+    onnx = to_onnx(classifier, config.size_px)
+    photos = np.stack([cache[place] for place in places_of(dataset, samples)[:NUM_PARITY_PHOTOS]])
+    check_parity(onnx, logits_NC[:NUM_PARITY_PHOTOS], photos)
+    card = _card(config, classifier.backbone, dataset, evaluation, calibration, read_run(folder), name, version, text)
+    readme = _readme(card, evaluation)
+    return bundle.write(out / name / version, onnx=onnx, card=card, evaluation=evaluation, readme=readme)
+
+
+def _calibrate(classifier: Classifier, dataset: Dataset, cache: PhotoCache) -> Calibration:
+    samples = dataset.split("val")
+    if not samples:
+        return Calibration(temperature=1.0, fitted_on="nothing: no validation photos", num_images=0)
+    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), torch.device("cpu"))
+    temperature = fit_temperature(logits_NC, class_indices(dataset, samples))
+    return Calibration(
+        temperature=temperature, fitted_on="the validation split, not trained on", num_images=len(samples)
+    )
+
+
+def _card(
+    config: RunConfig,
+    backbone: Backbone,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    calibration: Calibration,
+    run: RunRecord,
+    name: str,
+    version: str,
+    text: BundleText,
+) -> ModelCard:
+    return ModelCard(
+        name=name,
+        version=version,
+        title=text.title or name,
+        description=text.description,
+        backbone=backbone.name,
+        taxa=dataset.info.taxa,
+        training_counts=dataset.info.training_counts,
+        group_rule=dataset.info.group_rule,
+        preprocessing=Preprocessing(size_px=config.size_px, fit=config.fit),
+        embedding_dim=backbone.embedding_dim,
+        logit_prior="none" if prior_in_logits(config.loss) == "none" else "training",
+        calibration=calibration,
+        figures=_figures(evaluation),
+        limits=text.limits,
+        provenance=Provenance(
+            **text.model_dump(include={"data_source", "data_citation", "data_licence", "contamination"}),
+            data_sha256=dataset.info.content_sha256,
+            num_training_images=sum(dataset.info.training_counts),
+            pretrained_weights=Path(config.model.pretrained).name,
+            recipe=config.recipe,
+            commands=(dataset.info.command, run.command),
+            commit=run.commit,
+            seed=config.seed,
+            created_at=datetime.now(UTC),
+            environment=run.environment,
+        ),
+    )
+
+
+def _figures(evaluation: Evaluation) -> tuple[Figure, ...]:
+    figures = [
+        Figure(
+            name="accuracy",
+            value=evaluation.accuracy.value,
+            interval=evaluation.accuracy.interval,
+            definition="share of test photos named right; Wilson interval",
+        )
+    ]
+    for group in GROUPS:
+        recall = evaluation.group(group).recall
+        if recall is not None:
+            definition = f"mean recall of the {group} species; bootstrap over images within species"
+            figures.append(
+                Figure(name=f"{group} recall", value=recall.value, interval=recall.interval, definition=definition)
+            )
+    figures.append(
+        Figure(name="ECE", value=evaluation.ece, definition="expected calibration error, 15 equal-mass bins")
+    )
+    return tuple(figures)
+
+
+def _readme(card: ModelCard, evaluation: Evaluation) -> str:
+    made = card.provenance
+    commands = "\n".join(made.commands)
+    limits = "\n".join(f"- {limit}" for limit in card.limits)
+    return f"""# {card.title} {card.version}
+
+{card.description}
+
+## Judged on photos it was not trained on
+
+```
+{table(evaluation)}
+```
+
+Groups: {card.group_rule.sentence()}.
+
+{limits}
+
+## How it was made
+
+Data: {made.data_source}. {made.data_citation}. Licence: {made.data_licence}.
+Contamination: {made.contamination}.
+Commit {made.commit}, seed {made.seed}:
+
+```
+{commands}
+```
+"""
