@@ -83,7 +83,9 @@ def _write(index: Index, samples: tuple[Sample, ...], out: Path) -> None:
     for split in ("train", "val", "test"):
         typer.echo(f"{split:<17} {len(dataset.split(split))} photos")
     if leaky := sum(sample.leaky for sample in samples):
-        typer.echo(f"{leaky} judged photos share a session with training photos; figures are given without them too")
+        typer.echo(
+            f"{leaky} judged photos share a session with training photos; figures are given without them too"
+        )
 
 
 @app.command()

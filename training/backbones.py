@@ -6,6 +6,7 @@ Legend: B batch, D features, h w grid.
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import timm
 from safetensors.torch import load_file
@@ -30,7 +31,7 @@ class Backbone(nn.Module):
         self.name = name
         self.network = network
         self.pixels = pixels
-        self.embedding_dim = int(network.num_features)  # type: ignore[call-overload]
+        self.embedding_dim = cast(int, network.num_features)
         self._grid_prefix = grid_prefix
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
@@ -47,11 +48,15 @@ class Backbone(nn.Module):
     def stages(self) -> list[nn.Module]:
         """Parts in order from the stem, as far as the network names them: what can be frozen from below."""
         network = self.network
-        stem = [getattr(network, name) for name in ("conv_stem", "bn1", "conv1", "stem", "patch_embed") if hasattr(network, name)]
+        stem = [
+            getattr(network, name)
+            for name in ("conv_stem", "bn1", "conv1", "stem", "patch_embed")
+            if hasattr(network, name)
+        ]
         if hasattr(network, "layer1"):
             blocks = [network.layer1, network.layer2, network.layer3, network.layer4]
         else:
-            blocks = list(getattr(network, "blocks", None) or getattr(network, "stages", []))  # type: ignore[arg-type]
+            blocks = list(getattr(network, "blocks", None) or getattr(network, "stages", []))
         return [nn.ModuleList(stem), *blocks]  # type: ignore[list-item]
 
 
@@ -67,10 +72,8 @@ def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: boo
     network = _create(name, pretrained == "timm", size_px, same_padding=folded or same_padding)
     if folded:
         load_folded_mobilenet(network, Path(pretrained))
-    if folded or same_padding:
-        pixels = PixelRange((128.0,) * 3, (128.0,) * 3)
-    else:
-        pixels = _pixel_range(network)
+    tensorflow = PixelRange((128.0,) * 3, (128.0,) * 3)
+    pixels = tensorflow if folded or same_padding else _pixel_range(network)
     if pretrained.endswith(".safetensors"):
         _load_safetensors(network, Path(pretrained))
     elif pretrained not in ("none", "timm") and not folded:
@@ -79,7 +82,7 @@ def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: boo
 
 
 def _create(name: str, pretrained: bool, size_px: int, *, same_padding: bool) -> nn.Module:
-    options: dict[str, object] = {"pad_type": "same"} if same_padding else {}
+    options: dict[str, Any] = {"pad_type": "same"} if same_padding else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm warns of names it will rename
         try:
@@ -100,9 +103,12 @@ def _load_safetensors(network: nn.Module, path: Path) -> None:
         raise ValueError(f"{path}: there are no weights here")
     state = load_file(path)
     wanted = network.state_dict()
-    fitting = {key: value for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}
+    fitting = {
+        key: value for key, value in state.items() if key in wanted and value.shape == wanted[key].shape
+    }
     missing = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
     if missing:
-        raise ValueError(f"{path}: {len(missing)} tensors of {len(wanted)} are missing or differ, first {missing[0]!r}")
+        raise ValueError(
+            f"{path}: {len(missing)} tensors of {len(wanted)} are missing or differ, first {missing[0]!r}"
+        )
     network.load_state_dict({**wanted, **fitting})
-

@@ -25,7 +25,9 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, head: nn.Module, *, dropout: float = 0.0, frozen_stages: int = 0) -> None:
+    def __init__(
+        self, backbone: Backbone, head: nn.Module, *, dropout: float = 0.0, frozen_stages: int = 0
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
@@ -70,7 +72,8 @@ def make_classifier(config: RunConfig, num_classes: int, *, same_padding: bool =
 
     ``same_padding`` rebuilds one that began from folded weights, which pad as TensorFlow does.
     """
-    backbone = make_backbone(config.model.backbone, config.model.pretrained, config.size_px, same_padding=same_padding)
+    backbone = make_backbone(
+        config.model.backbone, config.model.pretrained, config.size_px, same_padding=same_padding
+    )
     head = make_head(config.model.head, backbone.embedding_dim, num_classes)
     return Classifier(backbone, head, dropout=config.model.dropout, frozen_stages=config.model.frozen_stages)
-

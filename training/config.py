@@ -118,8 +118,8 @@ class RunConfig(_Frozen):
         for name, change in changes.items():
             nested = data.get(name)
             value = change.model_dump() if isinstance(change, BaseModel) else change
-            same_kind = isinstance(nested, dict) and isinstance(value, dict) and "name" not in value
-            data[name] = {**nested, **value} if same_kind else value
+            merge = isinstance(nested, dict) and isinstance(value, dict) and "name" not in value
+            data[name] = {**(nested or {}), **value} if merge else value
         return RunConfig.model_validate(data)
 
 

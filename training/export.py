@@ -104,10 +104,14 @@ def check_parity(onnx: bytes, logits_NC: NDArray[np.float64], photos_NHWC: NDArr
     return difference
 
 
-def export(folder: Path, dataset: Dataset, *, name: str, version: str, out: Path, text: BundleText) -> bundle.Bundle:
+def export(
+    folder: Path, dataset: Dataset, *, name: str, version: str, out: Path, text: BundleText
+) -> bundle.Bundle:
     """Write a bundle of a finished run: calibrated on val, judged on test. Raises ValueError or FileExistsError."""
     if not dataset.split("test"):
-        raise ValueError(f"{dataset.folder}: has no test photos to judge the bundle on; prepare it with a test split")
+        raise ValueError(
+            f"{dataset.folder}: has no test photos to judge the bundle on; prepare it with a test split"
+        )
     config, classifier = load_run(folder, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     calibration = _calibrate(classifier, dataset, cache)
@@ -119,7 +123,9 @@ def export(folder: Path, dataset: Dataset, *, name: str, version: str, out: Path
     onnx = to_onnx(classifier, config.size_px)
     photos = np.stack([cache[place] for place in places_of(dataset, samples)[:NUM_PARITY_PHOTOS]])
     check_parity(onnx, logits_NC[:NUM_PARITY_PHOTOS], photos)
-    card = _card(config, classifier.backbone, dataset, evaluation, calibration, read_run(folder), name, version, text)
+    card = _card(
+        config, classifier.backbone, dataset, evaluation, calibration, read_run(folder), name, version, text
+    )
     readme = _readme(card, evaluation)
     return bundle.write(out / name / version, onnx=onnx, card=card, evaluation=evaluation, readme=readme)
 
@@ -190,7 +196,12 @@ def _figures(evaluation: Evaluation) -> tuple[Figure, ...]:
         if recall is not None:
             definition = f"mean recall of the {group} species; bootstrap over images within species"
             figures.append(
-                Figure(name=f"{group} recall", value=recall.value, interval=recall.interval, definition=definition)
+                Figure(
+                    name=f"{group} recall",
+                    value=recall.value,
+                    interval=recall.interval,
+                    definition=definition,
+                )
             )
     figures.append(
         Figure(name="ECE", value=evaluation.ece, definition="expected calibration error, 15 equal-mass bins")

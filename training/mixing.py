@@ -17,7 +17,12 @@ class MixedBatch(NamedTuple):
 
 
 def mix(
-    pixels_BCHW: Tensor, labels_B: Tensor, rng: np.random.Generator, *, mixup_alpha: float, cutmix_alpha: float
+    pixels_BCHW: Tensor,
+    labels_B: Tensor,
+    rng: np.random.Generator,
+    *,
+    mixup_alpha: float,
+    cutmix_alpha: float,
 ) -> MixedBatch:
     """Mixup (Zhang et al., 2018) or CutMix (Yun et al., 2019), each half the time where both are asked for.
 
@@ -41,11 +46,12 @@ def _paste(
 ) -> tuple[Tensor, float]:
     height, width = pixels_BCHW.shape[2:]
     side = (1.0 - share) ** 0.5
-    top, left = rng.integers(height), rng.integers(width)
+    top, left = int(rng.integers(height)), int(rng.integers(width))
     half_height, half_width = int(height * side / 2), int(width * side / 2)
-    rows = slice(max(0, top - half_height), min(height, top + half_height))
-    columns = slice(max(0, left - half_width), min(width, left + half_width))
+    first_row, last_row = max(0, top - half_height), min(height, top + half_height)
+    first_column, last_column = max(0, left - half_width), min(width, left + half_width)
+    rows, columns = slice(first_row, last_row), slice(first_column, last_column)
     mixed = pixels_BCHW.clone()
     mixed[:, :, rows, columns] = other_BCHW[:, :, rows, columns]
-    pasted = (rows.stop - rows.start) * (columns.stop - columns.start)
+    pasted = (last_row - first_row) * (last_column - first_column)
     return mixed, 1.0 - pasted / (height * width)

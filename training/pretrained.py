@@ -21,11 +21,15 @@ def load_folded_mobilenet(network: nn.Module, path: Path) -> None:
     pairs = _convolution_pairs(network)
     with np.load(path) as weights:
         if f"{len(pairs):02d}.weight" not in weights or f"{len(pairs) + 1:02d}.weight" in weights:
-            raise ValueError(f"{path}: expected {len(pairs)} convolutions and a classifier; is this MobileNetV2 1.0?")
+            raise ValueError(
+                f"{path}: expected {len(pairs)} convolutions and a classifier; is this MobileNetV2 1.0?"
+            )
         for index, (convolution, norm) in enumerate(pairs):
             kernel = torch.from_numpy(weights[f"{index:02d}.weight"])
             if kernel.shape != convolution.weight.shape:
-                raise ValueError(f"{path}: {index:02d}.weight is {tuple(kernel.shape)}, not {tuple(convolution.weight.shape)}")
+                raise ValueError(
+                    f"{path}: {index:02d}.weight is {tuple(kernel.shape)}, not {tuple(convolution.weight.shape)}"
+                )
             with torch.no_grad():
                 convolution.weight.copy_(kernel)
                 norm.running_mean.zero_()  # type: ignore[union-attr]
@@ -49,7 +53,11 @@ def restore_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
         values = inputs[0].detach().double()
         total, squares, count = sums.get(module, (torch.zeros(()), torch.zeros(()), 0))
         axes = (0, 2, 3)
-        sums[module] = (total + values.sum(axes), squares + values.square().sum(axes), count + values.numel() // values.shape[1])
+        sums[module] = (
+            total + values.sum(axes),
+            squares + values.square().sum(axes),
+            count + values.numel() // values.shape[1],
+        )
 
     hooks = [norm.register_forward_pre_hook(observe) for norm in norms]
     was_training = network.training
@@ -76,5 +84,7 @@ def _convolution_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm
     convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
     norms = [part for part in parts if isinstance(part, nn.BatchNorm2d)]
     if len(convolutions) != len(norms) or len(convolutions) != 52:
-        raise ValueError("folded weights fit only a MobileNetV2 (52 convolutions, each with batch normalisation)")
+        raise ValueError(
+            "folded weights fit only a MobileNetV2 (52 convolutions, each with batch normalisation)"
+        )
     return list(zip(convolutions, norms, strict=True))

@@ -47,7 +47,8 @@ class RunProgress:
         elapsed = time.monotonic() - self._began
         done = max(self._step - self._first_step, 1)
         minutes = elapsed / done * (self._num_steps - self._step) / 60
-        words = f"epoch {record['epoch'] + 1:3d}  loss {record['loss']:.4f}  {self._rate():.1f} images/s  {minutes:.1f} min left"
+        words = f"epoch {record['epoch'] + 1:3d}  loss {record['loss']:.4f}  {self._rate():.1f} images/s"
+        words += f"  {minutes:.1f} min left"
         if record.get("validation"):
             words += "  recall " + " ".join(f"{k} {_percent(v)}" for k, v in record["validation"].items())
         self._bar.console.print(words, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ Legend: B batch, C channels or classes, H W pixels.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,7 +56,9 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
     samples = dataset.split("train")
     state = _begin(config, dataset, samples)
     _resume(state, folder)
-    steps_per_epoch = -(-_used(len(samples), config.optimisation.batch_size) // config.optimisation.batch_size)
+    steps_per_epoch = -(
+        -_used(len(samples), config.optimisation.batch_size) // config.optimisation.batch_size
+    )
     num_steps = steps_per_epoch * config.optimisation.epochs
     validation = evaluation_cache(dataset, _wanted(config)) if dataset.split("val") else None
     with RunProgress(
@@ -73,7 +75,7 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
             append_metrics(folder, record)
             save_checkpoint(folder, _snapshot(state))
             progress.epoch(record)
-    final: Classifier = state.average.module
+    final = cast(Classifier, state.average.module)
     save_weights(folder, final)
     return final.eval()
 
@@ -104,7 +106,7 @@ def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> 
     loss = make_loss(config.loss, dataset.info.training_counts).to(fabric.device)
     network = fabric.setup_module(classifier)
     optimiser = make_optimiser(classifier, config.optimisation)
-    decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)
+    decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
     return _State(classifier, average, optimiser, loss, views, fabric, network)
 
@@ -187,7 +189,9 @@ def _step(
 
 def _validate(state: _State, dataset: Dataset, cache: PhotoCache) -> dict[str, float | None]:
     samples = dataset.split("val")
-    logits_NC = network_logits(state.average.module, cache, places_of(dataset, samples), state.fabric.device)
+    logits_NC = network_logits(
+        cast(Classifier, state.average.module), cache, places_of(dataset, samples), state.fabric.device
+    )
     evaluation = evaluate(
         probabilities(logits_NC),
         np.array([dataset.labels.index(sample.label) for sample in samples]),

@@ -59,7 +59,9 @@ def _tag(wanted: Wanted) -> str:
     return f"whole-{wanted}" if isinstance(wanted, int) else f"{wanted.fit}-{wanted.size_px}"
 
 
-def _build(pixels_path: Path, shapes_path: Path, root: Path, samples: Sequence[Sample], wanted: Wanted) -> None:
+def _build(
+    pixels_path: Path, shapes_path: Path, root: Path, samples: Sequence[Sample], wanted: Wanted
+) -> None:
     jobs = [(root / sample.path, sample.sha256, wanted) for sample in samples]
     with ProcessPoolExecutor() as pool:
         photos = list(pool.map(_decode, jobs, chunksize=16))
@@ -79,4 +81,6 @@ def _decode(job: tuple[Path, str, Wanted]) -> NDArray[np.uint8]:
         raise ValueError(f"{path}: {error.strerror} since `prepare`; run it again") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{path}: the photo has changed since `prepare`; run it again")
-    return (canvas if isinstance(wanted, int) else preprocess)(data, wanted, _LIMITS)[0]  # type: ignore[operator]
+    if isinstance(wanted, int):
+        return canvas(data, wanted, _LIMITS)[0]
+    return preprocess(data, wanted, _LIMITS)[0]

@@ -15,7 +15,9 @@ from training.data.cache import PhotoCache
 class TrainingViews(Dataset[tuple[Tensor, int]]):
     """Random views of cached photos. Set ``epoch`` before each pass."""
 
-    def __init__(self, cache: PhotoCache, places: Sequence[int], classes: Sequence[int], config: RunConfig) -> None:
+    def __init__(
+        self, cache: PhotoCache, places: Sequence[int], classes: Sequence[int], config: RunConfig
+    ) -> None:
         self._cache, self._places, self._classes = cache, places, classes
         self._augment = make_augmentation(config.augment, config.crop_size_px)
         self._seed = config.seed

@@ -38,7 +38,13 @@ def profile_counts(profile: Profile, *, num_classes: int, max_count: int, factor
 
 
 def cut_to_profile(
-    samples: Sequence[Sample], *, profile: Profile, max_count: int, factor: float, val_fraction: float, seed: int
+    samples: Sequence[Sample],
+    *,
+    profile: Profile,
+    max_count: int,
+    factor: float,
+    val_fraction: float,
+    seed: int,
 ) -> tuple[Sample, ...]:
     """Keep a long tail of training photos; what is left out is tested on, a part of it validated on.
 
@@ -57,7 +63,9 @@ def cut_to_profile(
         rng = random.Random(f"{seed}/{label}")
         ordered = [sample for session in shuffled_sessions(by_label[label], rng) for sample in session]
         if len(ordered) < count:
-            raise ValueError(f"{label} has {len(ordered)} photos; the profile wants {count}: choose a smaller max_count")
+            raise ValueError(
+                f"{label} has {len(ordered)} photos; the profile wants {count}: choose a smaller max_count"
+            )
         parts |= {sample.row: "train" for sample in ordered[:count]}
         parts |= _left_out(ordered[count:], val_fraction)
     return mark_leaks(replace(sample, split=parts[sample.row]) for sample in samples)

@@ -88,8 +88,10 @@ def read_index(source: Path, root: Path | None = None) -> Index:
     samples, single = _drop_singletons(samples)
     kept = {sample.label for sample in samples}
     if len(kept) < 2:
-        raise ValueError(f"{source}: fewer than two species have two readable photos; first problem: "
-                         f"{next((p.fault for p in (*problems, *unreadable, *single)), 'no photos found')}")
+        raise ValueError(
+            f"{source}: fewer than two species have two readable photos; first problem: "
+            f"{next((p.fault for p in (*problems, *unreadable, *single)), 'no photos found')}"
+        )
     ordered = tuple(taxa[label] for label in sorted(kept))
     faults = sorted((*problems, *unreadable, *single), key=lambda problem: problem.row)
     return Index(root, tuple(samples), ordered, tuple(faults))
@@ -97,7 +99,9 @@ def read_index(source: Path, root: Path | None = None) -> Index:
 
 def _folder_rows(folder: Path) -> Iterator[tuple[int, dict[str, str]]]:
     number = 0
-    for species in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for species in sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    ):
         for photo in sorted(species.rglob("*")):
             if photo.is_file() and not photo.name.startswith("."):
                 number += 1
@@ -108,10 +112,15 @@ def _csv_rows(file: Path) -> tuple[list[tuple[int, dict[str, str]]], Path]:
     with file.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         names = [name.strip() for name in reader.fieldnames or ()]
-        columns = {field: next((n for n in options if n in names), None) for field, options in COLUMNS.items()}
+        columns = {
+            field: next((n for n in options if n in names), None) for field, options in COLUMNS.items()
+        }
         for field in ("path", "label"):
             if columns[field] is None:
-                raise ValueError(f"{file}: no column for the {field}; expected one of {', '.join(COLUMNS[field])}, found {', '.join(names) or 'none'}")
+                expected, found = ", ".join(COLUMNS[field]), ", ".join(names) or "none"
+                raise ValueError(
+                    f"{file}: no column for the {field}; expected one of {expected}, found {found}"
+                )
         rows = [
             (number, {field: (row.get(name) or "").strip() for field, name in columns.items() if name})
             for number, row in enumerate(reader, start=2)
@@ -134,7 +143,11 @@ def _collect(rows: list[tuple[int, dict[str, str]]]) -> tuple[list[Sample], dict
                 taxa[label] = _taxon(row)
             except ValidationError as error:
                 taxa[label] = Taxon(label=label)
-                problems.append(Problem(number, path, f"taxon columns: {error.errors()[0]['msg']}", "kept without taxonomy"))
+                problems.append(
+                    Problem(
+                        number, path, f"taxon columns: {error.errors()[0]['msg']}", "kept without taxonomy"
+                    )
+                )
         if fault is not None:
             problems.append(Problem(number, path, fault, "left out"))
             continue
@@ -158,8 +171,12 @@ def _row_fault(row: dict[str, str], seen: dict[str, int]) -> str | None:
 
 
 def _taxon(row: dict[str, str]) -> Taxon:
-    known = {field: row.get(field) or None for field in ("scientific_name", "vernacular_name", "genus", "family")}
-    rank = row.get("taxon_rank") or ("aggregate" if row.get("is_aggregate") in ("1", "true", "True") else None)
+    known = {
+        field: row.get(field) or None for field in ("scientific_name", "vernacular_name", "genus", "family")
+    }
+    rank = row.get("taxon_rank") or (
+        "aggregate" if row.get("is_aggregate") in ("1", "true", "True") else None
+    )
     if rank is None and known["scientific_name"]:
         rank = "species"
     key = row.get("taxon_id") or (f"gbif:{row['gbif_species_key']}" if row.get("gbif_species_key") else None)
@@ -180,9 +197,13 @@ def _check_photos(root: Path, samples: list[Sample]) -> tuple[list[Sample], list
     for sample in readable:
         if len(labels[sample.sha256]) > 1:
             names = ", ".join(sorted(labels[sample.sha256]))
-            problems.append(Problem(sample.row, sample.path, f"the same photo under several labels: {names}", "left out"))
+            problems.append(
+                Problem(sample.row, sample.path, f"the same photo under several labels: {names}", "left out")
+            )
         elif sample.sha256 in first:
-            problems.append(Problem(sample.row, sample.path, f"the same photo as row {first[sample.sha256]}", "left out"))
+            problems.append(
+                Problem(sample.row, sample.path, f"the same photo as row {first[sample.sha256]}", "left out")
+            )
         else:
             first[sample.sha256] = sample.row
             kept.append(sample)

@@ -67,13 +67,21 @@ class Dataset:
 
 
 def make_dataset(
-    folder: Path, root: Path, samples: Sequence[Sample], taxa: Sequence[Taxon], *, command: str, num_problems: int
+    folder: Path,
+    root: Path,
+    samples: Sequence[Sample],
+    taxa: Sequence[Taxon],
+    *,
+    command: str,
+    num_problems: int,
 ) -> Dataset:
     """A data set from split samples. Raises ValueError naming a species that has no training photo."""
     counts = training_counts(samples, [taxon.label for taxon in taxa])
     if 0 in counts:
         label = taxa[counts.index(0)].label
-        raise ValueError(f"{label} has no training photo under this split: give it one or leave the species out")
+        raise ValueError(
+            f"{label} has no training photo under this split: give it one or leave the species out"
+        )
     info = DatasetInfo(
         root=root,
         taxa=tuple(taxa),
@@ -109,7 +117,9 @@ def read_dataset(folder: Path) -> Dataset:
         with (folder / INDEX).open(newline="", encoding="utf-8") as stream:
             samples = tuple(_sample(row) for row in csv.DictReader(stream))
     except FileNotFoundError as error:
-        raise ValueError(f"{folder}: not a prepared data folder ({error.filename} is missing); run `prepare` first") from error
+        raise ValueError(
+            f"{folder}: not a prepared data folder ({error.filename} is missing); run `prepare` first"
+        ) from error
     except (ValidationError, json.JSONDecodeError, KeyError) as error:
         raise ValueError(f"{folder}: damaged ({error}); run `prepare` again") from error
     return Dataset(folder, info, samples)

@@ -20,7 +20,12 @@ def gini(counts: Sequence[int]) -> float:
     """
     ordered = np.sort(np.asarray(counts, dtype=np.float64))
     ranks = np.arange(1, len(ordered) + 1)
-    return round(float(2 * (ranks * ordered).sum() / (len(ordered) * ordered.sum()) - (len(ordered) + 1) / len(ordered)), 12)
+    return round(
+        float(
+            2 * (ranks * ordered).sum() / (len(ordered) * ordered.sum()) - (len(ordered) + 1) / len(ordered)
+        ),
+        12,
+    )
 
 
 def profile(counts: Sequence[int], rule: GroupRule) -> dict[str, float | int | str]:

@@ -1,0 +1,99 @@
+"""A folder of photos becomes a bundle that answers, by the command line that the README shows."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from models import bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+def training(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [sys.executable, "-m", "training", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=check,
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for species, colour in (("amber", (220, 150, 40)), ("blue", (40, 90, 220)), ("green", (60, 190, 80))):
+        (folder / species).mkdir()
+        for number in range(8):
+            pixels = np.clip(np.array(colour) + rng.normal(0, 30, (40, 48, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / species / f"{number}.png")
+    (folder / "amber" / "broken.jpg").write_bytes(b"\xff\xd8\xffnot a photo")
+    out = tmp_path_factory.mktemp("data") / "drawn"
+    done = training(
+        "prepare", str(folder), "--out", str(out), "--val-fraction", "0.25", "--test-fraction", "0.25"
+    )
+    assert "broken.jpg" in done.stderr
+    return out
+
+
+def test_a_broken_photo_is_listed_and_a_profile_is_drawn(prepared: Path) -> None:
+    assert "broken.jpg" in (prepared / "problems.csv").read_text()
+    assert json.loads((prepared / "profile.json").read_text())["num_classes"] == 3
+    assert (prepared / "profile.png").stat().st_size > 1000
+
+
+def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: Path, tmp_path: Path) -> None:
+    run, store = tmp_path / "run", tmp_path / "store"
+    training("train", "--recipe", "debug", "--data", str(prepared), "--out", str(run))
+    training("export", str(run), "--name", "drawn", "--version", "1.0.0", "--out", str(store))
+    read = bundle.read(store / "drawn" / "1.0.0")
+    assert [taxon.label for taxon in read.card.taxa] == ["amber", "blue", "green"]
+    done = training("evaluate", str(store / "drawn" / "1.0.0"), "--data", str(prepared), "--json")
+    assert json.loads(done.stdout)["accuracy"]["value"] == read.evaluation.accuracy.value
+
+
+def test_a_run_killed_after_its_first_epoch_ends_with_the_same_weights(
+    prepared: Path, tmp_path: Path
+) -> None:
+    words = ("train", "--recipe", "debug", "--data", str(prepared), "optimisation.epochs=3")
+    training(*words, "--out", str(tmp_path / "whole"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *words, "--out", str(tmp_path / "killed")],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not (tmp_path / "killed" / "checkpoint.pt").exists():
+        pass
+    process.kill()
+    process.wait()
+    training(*words, "--out", str(tmp_path / "killed"))
+    whole, resumed = (load_file(tmp_path / name / "final.safetensors") for name in ("whole", "killed"))
+    assert all(bool((whole[key] == resumed[key]).all()) for key in whole)
+
+
+def test_a_wrong_key_is_refused_in_one_sentence(prepared: Path, tmp_path: Path) -> None:
+    done = training(
+        "train",
+        "--recipe",
+        "debug",
+        "--data",
+        str(prepared),
+        "--out",
+        str(tmp_path / "x"),
+        "epoch=3",
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "unknown key 'epoch'" in done.stderr
+    assert "Traceback" not in done.stderr
