@@ -201,7 +201,7 @@ def bundles() -> str:
     for path in sorted((REPO / "models" / "store").glob("*/*.*.*")):
         found = bundle.read(path).card
         figures = "; ".join(f"{figure.name} {figure.value:.1%}" for figure in found.figures)
-        link = f"[{found.name} {found.version}](../{path.relative_to(REPO)}/README.md)"
+        link = f"{found.name} {found.version}"
         rows.append((link, found.title, str(found.num_classes), figures))
     return table("| version | title | species | figures |", rows)
 
