@@ -12,6 +12,7 @@ import typer
 from models import bundle
 from models.preprocess import Preprocessing
 from training.config import apply_overrides
+from training.crossval import cross_validate, read_cross_validation
 from training.data.imbalance import cut_to_profile
 from training.data.index import Index, Sample, read_index
 from training.data.prepared import make_dataset, read_dataset, write_dataset
@@ -138,12 +139,29 @@ def evaluate(
 
 
 @app.command()
+def crossval(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="Folder for one run a fold and the result.")],
+    recipe: str = "baseline",
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+) -> None:
+    """Train without each fold in turn and judge on it; goes on where it was interrupted.
+
+    Example: python -m training crossval --recipe baseline --data data/mine --out runs/mine-crossval
+    """
+    config = apply_overrides(make_recipe(recipe), overrides or [])
+    result = cross_validate(config, read_dataset(data), out, _command())
+    typer.echo(table(result.evaluation))
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     name: Annotated[str, typer.Option(help="Model's name, such as my-moths.")],
     version: Annotated[str, typer.Option(help="Version, such as 1.0.0.")],
     data: Annotated[Path | None, typer.Option(help="Prepared data, where it has moved.")] = None,
     out: Annotated[Path, typer.Option(help="Store of bundles.")] = Path("models/store"),
+    crossval: Annotated[Path | None, typer.Option(help="Judge by this cross-validation instead.")] = None,
     text: Annotated[Path | None, typer.Option(help="JSON with title, description, citation, limits.")] = None,
 ) -> None:
     """Write a bundle: calibrated on val, judged on test, checked against torch.
@@ -155,7 +173,8 @@ def export(
     if dataset.info.content_sha256 != record.data_sha256:
         raise ValueError(f"{dataset.folder}: is not the data that {run} was trained on")
     words = BundleText.model_validate_json(text.read_bytes()) if text else BundleText()
-    written = export_run(run, dataset, name=name, version=version, out=out, text=words)
+    judged = read_cross_validation(crossval) if crossval else None
+    written = export_run(run, dataset, name=name, version=version, out=out, text=words, crossval=judged)
     typer.echo(f"{written.path}  sha256 {written.sha256}")
 
 

@@ -23,9 +23,20 @@ def evaluate_logits(
     split: str,
     temperature: float,
 ) -> Evaluation:
-    """Evaluate logits of ``samples``; says what leaves out photos whose session was also trained on."""
+    """Evaluate logits of ``samples`` at one temperature."""
+    return evaluate_probabilities(probabilities(logits_NC, temperature), dataset, samples, split=split)
+
+
+def evaluate_probabilities(
+    probabilities_NC: NDArray[np.float64],
+    dataset: Dataset,
+    samples: tuple[Sample, ...],
+    *,
+    split: str,
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
+    """Evaluate; a note says what remains without photos whose session was also trained on."""
     labels_N = class_indices(dataset, samples)
-    probabilities_NC = probabilities(logits_NC, temperature)
     return evaluate(
         probabilities_NC,
         labels_N,
@@ -34,7 +45,7 @@ def evaluate_logits(
         groups=dataset.groups,
         split=split,
         data_sha256=dataset.info.content_sha256,
-        notes=_leak_note(probabilities_NC, labels_N, samples),
+        notes=notes + _leak_note(probabilities_NC, labels_N, samples),
     )
 
 

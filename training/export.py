@@ -5,6 +5,7 @@ Legend: B batch, H W pixels, C classes.
 
 import io
 import warnings
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from training.calibrate import fit_temperature
 from training.checkpoint import load_weights
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig, read_config
+from training.crossval import CrossValidation
 from training.data.cache import PhotoCache
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, evaluate_logits, table
@@ -104,30 +106,67 @@ def check_parity(onnx: bytes, logits_NC: NDArray[np.float64], photos_NHWC: NDArr
     return difference
 
 
+@dataclass(frozen=True)
+class _Judgement:
+    """What a card says of how good the network is, and the commands that found it."""
+
+    evaluation: Evaluation
+    calibration: Calibration
+    commands: tuple[str, ...]
+
+
 def export(
-    folder: Path, dataset: Dataset, *, name: str, version: str, out: Path, text: BundleText
+    folder: Path,
+    dataset: Dataset,
+    *,
+    name: str,
+    version: str,
+    out: Path,
+    text: BundleText,
+    crossval: CrossValidation | None = None,
 ) -> bundle.Bundle:
-    """Write a bundle of a finished run: calibrated on val, judged on test. Raises ValueError or FileExistsError."""
-    if not dataset.split("test"):
-        raise ValueError(
-            f"{dataset.folder}: has no test photos to judge the bundle on; prepare it with a test split"
-        )
+    """Write a bundle of a finished run: calibrated on val and judged on test, or both by a cross-validation.
+
+    Raises ValueError or FileExistsError.
+    """
     config, classifier = load_run(folder, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
-    calibration = _calibrate(classifier, dataset, cache)
+    run = read_run(folder)
+    judgement = (
+        _cross_validated(crossval, dataset) if crossval else _judged_on_test(classifier, dataset, cache)
+    )
+    onnx = to_onnx(classifier, config.size_px)
+    places = list(range(min(NUM_PARITY_PHOTOS, len(dataset.samples))))
+    logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
+    check_parity(onnx, logits_NC, np.stack([cache[place] for place in places]))
+    card = _card(config, classifier.backbone, dataset, judgement, run, name, version, text)
+    readme = _readme(card, judgement.evaluation)
+    return bundle.write(
+        out / name / version, onnx=onnx, card=card, evaluation=judgement.evaluation, readme=readme
+    )
+
+
+def _cross_validated(crossval: CrossValidation, dataset: Dataset) -> _Judgement:
+    if crossval.data_sha256 != dataset.info.content_sha256:
+        raise ValueError("the cross-validation was made on other data than the run")
+    calibration = Calibration(
+        temperature=crossval.temperature,
+        fitted_on="photos that cross-validation's networks did not train on",
+        num_images=crossval.num_images,
+    )
+    return _Judgement(crossval.evaluation, calibration, (crossval.command,))
+
+
+def _judged_on_test(classifier: Classifier, dataset: Dataset, cache: PhotoCache) -> _Judgement:
     samples = dataset.split("test")
+    if not samples:
+        raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
+    calibration = _calibrate(classifier, dataset, cache)
     logits_NC = network_logits(classifier, cache, places_of(dataset, samples), torch.device("cpu"))
     evaluation = evaluate_logits(
         logits_NC, dataset, samples, split="test", temperature=calibration.temperature
     )
-    onnx = to_onnx(classifier, config.size_px)
-    photos = np.stack([cache[place] for place in places_of(dataset, samples)[:NUM_PARITY_PHOTOS]])
-    check_parity(onnx, logits_NC[:NUM_PARITY_PHOTOS], photos)
-    card = _card(
-        config, classifier.backbone, dataset, evaluation, calibration, read_run(folder), name, version, text
-    )
-    readme = _readme(card, evaluation)
-    return bundle.write(out / name / version, onnx=onnx, card=card, evaluation=evaluation, readme=readme)
+    return _Judgement(evaluation, calibration, ())
 
 
 def _calibrate(classifier: Classifier, dataset: Dataset, cache: PhotoCache) -> Calibration:
@@ -145,8 +184,7 @@ def _card(
     config: RunConfig,
     backbone: Backbone,
     dataset: Dataset,
-    evaluation: Evaluation,
-    calibration: Calibration,
+    judgement: _Judgement,
     run: RunRecord,
     name: str,
     version: str,
@@ -164,8 +202,8 @@ def _card(
         preprocessing=Preprocessing(size_px=config.size_px, fit=config.fit),
         embedding_dim=backbone.embedding_dim,
         logit_prior="none" if prior_in_logits(config.loss) == "none" else "training",
-        calibration=calibration,
-        figures=_figures(evaluation),
+        calibration=judgement.calibration,
+        figures=_figures(judgement.evaluation),
         limits=text.limits,
         provenance=Provenance(
             **text.model_dump(include={"data_source", "data_citation", "data_licence", "contamination"}),
@@ -173,7 +211,7 @@ def _card(
             num_training_images=sum(dataset.info.training_counts),
             pretrained_weights=Path(config.model.pretrained).name,
             recipe=config.recipe,
-            commands=(dataset.info.command, run.command),
+            commands=(dataset.info.command, *judgement.commands, run.command),
             commit=run.commit,
             seed=config.seed,
             created_at=datetime.now(UTC),

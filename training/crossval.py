@@ -1,0 +1,110 @@
+"""Train on all folds but one, judge on that one, for each fold: every photo is judged once by a network that never
+saw it. Legend: N photos, C classes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from models.decision import probabilities
+from models.metrics import Evaluation
+from models.preprocess import Preprocessing
+from training.calibrate import fit_temperature
+from training.config import RunConfig
+from training.data.index import Sample
+from training.data.prepared import Dataset
+from training.data.split import split_by_folds
+from training.evaluate import class_indices, evaluate_probabilities
+from training.inference import evaluation_cache, network_logits, places_of
+from training.run_folder import begin_run
+from training.trainer import train
+
+RESULT = "crossval.json"
+
+
+class CrossValidation(BaseModel):
+    """What a cross-validation found. ``temperature`` is fitted on all its photos, for the weights that ship;
+    the evaluation's own probabilities of a fold use a temperature fitted on the other folds alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    data_sha256: str
+    temperature: float
+    num_images: int
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class _Judged:
+    samples: tuple[Sample, ...]
+    logits_NC: NDArray[np.float64]
+    labels_N: NDArray[np.int64]
+
+
+def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: str) -> CrossValidation:
+    """Run what is missing of all folds, pool their answers and write the result. Resumes as ``train`` does.
+
+    Raises ValueError where the data has fewer than two folds.
+    """
+    folds = sorted({sample.fold for sample in dataset.samples if sample.fold})
+    if len(folds) < 2 or any(not sample.fold for sample in dataset.samples):
+        raise ValueError(
+            f"{dataset.folder}: cross-validation needs a fold column with two folds or more in every row"
+        )
+    judged = [_judge_fold(config, dataset, folder / f"fold-{fold}", fold, command) for fold in folds]
+    result = pool(judged, dataset, command)
+    part = folder / f"{RESULT}.part"
+    part.write_text(result.model_dump_json(indent=1) + "\n")
+    part.replace(folder / RESULT)
+    return result
+
+
+def _judge_fold(config: RunConfig, dataset: Dataset, folder: Path, fold: str, command: str) -> _Judged:
+    part = dataset.with_samples(split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=config.seed))
+    begin_run(folder, config, dataset.folder, part.info.content_sha256, command)
+    network = train(config, part, folder)
+    samples = part.split("test")
+    cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
+    logits_NC = network_logits(network, cache, places_of(dataset, samples), torch.device("cpu"))
+    return _Judged(samples, logits_NC, class_indices(dataset, samples))
+
+
+def pool(judged: list[_Judged], dataset: Dataset, command: str) -> CrossValidation:
+    """One evaluation over all folds, each calibrated on the others."""
+    parts = []
+    for fold in judged:
+        others = [other for other in judged if other is not fold]
+        logits_NC = np.concatenate([other.logits_NC for other in others])
+        labels_N = np.concatenate([other.labels_N for other in others])
+        parts.append(probabilities(fold.logits_NC, fit_temperature(logits_NC, labels_N)))
+    samples = tuple(sample for fold in judged for sample in fold.samples)
+    accuracies = ", ".join(f"{(fold.logits_NC.argmax(1) == fold.labels_N).mean():.1%}" for fold in judged)
+    note = (
+        f"{len(judged)}-fold cross-validation: each photo was judged by a network trained without its fold "
+        f"(accuracy by fold {accuracies}). The weights of this bundle were trained on all folds."
+    )
+    labels_N = np.concatenate([fold.labels_N for fold in judged])
+    return CrossValidation(
+        command=command,
+        data_sha256=dataset.info.content_sha256,
+        temperature=fit_temperature(np.concatenate([fold.logits_NC for fold in judged]), labels_N),
+        num_images=len(labels_N),
+        evaluation=evaluate_probabilities(
+            np.concatenate(parts), dataset, samples, split="cross-validation", notes=(note,)
+        ),
+    )
+
+
+def read_cross_validation(folder: Path) -> CrossValidation:
+    """The result that ``cross_validate`` wrote. Raises ValueError naming the folder."""
+    try:
+        return CrossValidation.model_validate(json.loads((folder / RESULT).read_text()))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: not a finished cross-validation: {error}") from error
