@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from training.backbones import Backbone, make_backbone
 from training.config import RunConfig
+from training.folding import fold_batch_norm
 from training.heads import make_head
 
 
@@ -75,5 +76,7 @@ def make_classifier(config: RunConfig, num_classes: int, *, same_padding: bool =
     backbone = make_backbone(
         config.model.backbone, config.model.pretrained, config.size_px, same_padding=same_padding
     )
+    if config.model.batch_norm == "fold":
+        fold_batch_norm(backbone.network)
     head = make_head(config.model.head, backbone.embedding_dim, num_classes)
     return Classifier(backbone, head, dropout=config.model.dropout, frozen_stages=config.model.frozen_stages)

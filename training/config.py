@@ -50,7 +50,8 @@ class Model(_Frozen):
 
     ``pretrained``: ``none``, ``timm`` (timm's hub) or a file: ``.npz`` as in the dequantised MobileNetV2 weights,
     or ``.safetensors`` in timm's names. ``frozen_stages`` stages, counted from the stem, keep their weights and
-    statistics.
+    statistics. ``batch_norm``: ``learn``, or ``fold`` it into the convolutions of pretrained weights, with the
+    statistics that they came with.
     """
 
     backbone: str = "mobilenetv2_100"
@@ -58,6 +59,7 @@ class Model(_Frozen):
     head: Literal["linear", "cosine"] = "linear"
     dropout: Fraction = 0.0
     frozen_stages: Annotated[int, Field(ge=0)] = 0
+    batch_norm: Literal["learn", "fold"] = "learn"
 
 
 class Optimisation(_Frozen):
@@ -77,8 +79,9 @@ class Optimisation(_Frozen):
 
 
 class RunConfig(_Frozen):
-    """A complete run. ``train_size_px`` may be under ``size_px``: random crops make things look larger in training
-    than they are in evaluation, and a larger evaluation size undoes that (Touvron et al., 2019).
+    """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``train_size_px`` may be
+    under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
+    evaluation size undoes that (Touvron et al., 2019).
     """
 
     recipe: str
@@ -87,7 +90,7 @@ class RunConfig(_Frozen):
     train_size_px: Annotated[int | None, Field(ge=16, le=1024)] = None
     canvas_px: Annotated[int | None, Field(ge=16, le=1024)] = None
     fit: Literal["crop", "pad"] = "crop"
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Field(ge=0)] = 1
     threads: Annotated[int, Field(ge=0)] = 0

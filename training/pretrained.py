@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.folding import convolution_pairs
+
 
 def load_folded_mobilenet(network: nn.Module, path: Path) -> None:
     """Put folded weights into a MobileNetV2 with "same" padding, exactly: each normalisation becomes ``x + bias``.
@@ -18,7 +20,7 @@ def load_folded_mobilenet(network: nn.Module, path: Path) -> None:
     """
     if not path.is_file():
         raise ValueError(f"{path}: there are no weights here")
-    pairs = _convolution_pairs(network)
+    pairs = _mobilenet_pairs(network)
     with np.load(path) as weights:
         if f"{len(pairs):02d}.weight" not in weights or f"{len(pairs) + 1:02d}.weight" in weights:
             raise ValueError(
@@ -46,7 +48,7 @@ def restore_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     With mean m and variance v of a convolution's output over ``batches`` (normalised images [B, 3, H, W]):
     running mean m, running variance v, weight sqrt(v + eps), bias m + b.
     """
-    norms = [norm for _, norm in _convolution_pairs(network)]
+    norms = [norm for _, norm in _mobilenet_pairs(network)]
     sums: dict[nn.Module, tuple[Tensor, Tensor, int]] = {}
 
     def observe(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -78,13 +80,10 @@ def restore_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     del network.batch_norm_is_folded
 
 
-def _convolution_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and the normalisation behind each, in graph order."""
-    parts = list(network.modules())
-    convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
-    norms = [part for part in parts if isinstance(part, nn.BatchNorm2d)]
-    if len(convolutions) != len(norms) or len(convolutions) != 52:
+def _mobilenet_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    pairs = convolution_pairs(network)
+    if len(pairs) != 52:
         raise ValueError(
             "folded weights fit only a MobileNetV2 (52 convolutions, each with batch normalisation)"
         )
-    return list(zip(convolutions, norms, strict=True))
+    return pairs

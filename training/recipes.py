@@ -31,8 +31,20 @@ def logit_adjusted() -> RunConfig:
     return baseline().with_(recipe="logit_adjusted", loss=LogitAdjusted(tau=1.0, label_smoothing=0.1))
 
 
+def transfer() -> RunConfig:
+    """Cross-entropy for a few photos a species: only the upper half of a pretrained network learns, at 320 px."""
+    return baseline().with_(
+        recipe="transfer",
+        size_px=320,
+        train_size_px=288,
+        canvas_px=320,
+        model={"frozen_stages": 4, "batch_norm": "fold"},
+        optimisation={"epochs": 16, "lr": 2e-3},
+    )
+
+
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (debug, baseline, logit_adjusted)
+    recipe.__name__: recipe for recipe in (debug, baseline, logit_adjusted, transfer)
 }
 
 

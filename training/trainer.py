@@ -26,6 +26,7 @@ from training.data.dataset import TrainingViews, training_loader, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.sampler import instance_order
+from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.losses import LogitAdjusted, make_loss
 from training.mixing import mix
@@ -89,17 +90,19 @@ def _used(num_samples: int, batch_size: int) -> int:
 
 
 def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> _State:
+    keep_freed_memory()
     fabric = Fabric(
         accelerator="cpu" if config.device == "cpu" else config.device,
         devices=1,
-        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+        precision=autocast_precision(config.precision, config.device),
     )
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
     cache = open_cache(dataset.folder, dataset.info.root, dataset.samples, config.cache_side_px)
-    if hasattr(classifier.backbone.network, "batch_norm_is_folded"):
+    folded = hasattr(classifier.backbone.network, "batch_norm_is_folded")
+    if folded and config.model.batch_norm == "learn":
         _restore_batch_norm(classifier, config, dataset, samples)
     classes = [dataset.labels.index(sample.label) for sample in samples]
     views = TrainingViews(cache, places_of(dataset, samples), classes, config)

@@ -1,6 +1,5 @@
 """Real photographs through the decoding processes. They stay where they are: none is copied."""
 
-import os
 import random
 from pathlib import Path
 
@@ -9,17 +8,15 @@ import pytest
 
 from app.inference.decode import DecodePool
 from models.preprocess import Preprocessing, preprocess
+from tests.shared import shared
 
-SHARED = Path(os.environ.get("LIGHTTRAP_SHARED", Path(__file__).parents[3] / "shared"))
 NUM_PHOTOS = 60
 
 
 @pytest.fixture
 def photos() -> list[Path]:
     """Some photographs of each folder of the shared data."""
-    folders = [SHARED / "data" / name / "images" for name in ("eu_moths", "lepidoptera_lt")]
-    if not all(folder.is_dir() for folder in folders):
-        pytest.skip(f"the real photographs are not at {SHARED}; LIGHTTRAP_SHARED says where they are")
+    folders = [shared(f"data/{name}/images") for name in ("eu_moths", "lepidoptera_lt")]
     rng = random.Random(0)
     return [path for folder in folders for path in rng.sample(sorted(folder.rglob("*.jpg")), NUM_PHOTOS // 2)]
 

@@ -1,0 +1,117 @@
+"""No session on two sides, and constructed tails that nest."""
+
+import random
+from collections import defaultdict
+
+import pytest
+
+from training.data.imbalance import Profile, cut_to_profile, profile_counts, training_counts
+from training.data.index import Sample
+from training.data.split import split_by_folds, split_samples
+
+
+def samples_of(species: int, photos: int, sessions: int) -> list[Sample]:
+    return [
+        Sample(
+            f"{label}/{photo}.jpg", f"s{label}", label * photos + photo, session=f"night {photo % sessions}"
+        )
+        for label in range(species)
+        for photo in range(photos)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_session_of_a_species_lies_on_one_side(seed: int) -> None:
+    split = split_samples(samples_of(20, 12, 4), val_fraction=0.2, test_fraction=0.2, seed=seed)
+    sides: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for sample in split:
+        sides[(sample.label, sample.session)].add(sample.split)
+    assert all(len(parts) == 1 for parts in sides.values()), f"seed {seed}"
+    assert {sample.split for sample in split} == {"train", "val", "test"}
+
+
+def test_every_species_keeps_a_training_photo_even_where_all_are_of_one_session() -> None:
+    split = split_samples(samples_of(6, 3, 1), val_fraction=0.4, test_fraction=0.4, seed=0)
+    assert all(count == 3 for count in training_counts(split, [f"s{i}" for i in range(6)]))
+
+
+def test_a_split_that_came_with_the_data_is_kept() -> None:
+    given = [Sample(f"{i}.jpg", "a", i, split="test" if i < 2 else "train") for i in range(6)]
+    assert split_samples(given, val_fraction=0.3, test_fraction=0.3, seed=0) == tuple(given)
+
+
+def test_the_same_seed_gives_the_same_split_in_any_order_of_rows() -> None:
+    rows = samples_of(10, 9, 3)
+    shuffled = random.Random(4).sample(rows, len(rows))
+    first = split_samples(rows, val_fraction=0.2, test_fraction=0.2, seed=7)
+    second = split_samples(shuffled, val_fraction=0.2, test_fraction=0.2, seed=7)
+    assert {s.row: s.split for s in first} == {s.row: s.split for s in second}
+
+
+def test_a_photo_judged_whose_session_was_trained_on_is_marked() -> None:
+    rows = [Sample("a", "s", 1, fold="1", session="n"), Sample("b", "s", 2, fold="2", session="n")]
+    judged, trained = split_by_folds(rows, {"1"}, val_fraction=0.0, seed=0)
+    assert (judged.split, judged.leaky) == ("test", True)
+    assert (trained.split, trained.leaky) == ("train", False)
+
+
+def test_a_fold_nobody_is_in_is_refused_with_the_folds_there_are() -> None:
+    with pytest.raises(ValueError, match="folds are 1, 2"):
+        split_by_folds(
+            [Sample("a", "s", 1, fold="1"), Sample("b", "s", 2, fold="2")], {"4"}, val_fraction=0, seed=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("classes", "max_count", "factor", "total"),
+    [
+        (10, 5000, 10, 20431),
+        (10, 5000, 50, 13996),
+        (10, 5000, 100, 12406),
+        (10, 5000, 200, 11203),
+        (100, 500, 10, 19573),
+        (100, 500, 50, 12608),
+        (100, 500, 100, 10847),
+        (100, 500, 200, 9502),
+    ],
+)
+def test_the_exponential_profile_has_the_published_totals_of_cifar(
+    classes: int, max_count: int, factor: int, total: int
+) -> None:
+    assert (
+        sum(profile_counts("exponential", num_classes=classes, max_count=max_count, factor=factor)) == total
+    )
+
+
+@pytest.mark.parametrize("profile", ["exponential", "step", "pareto"])
+def test_a_profile_falls_from_its_greatest_count_by_its_factor(profile: Profile) -> None:
+    counts = profile_counts(profile, num_classes=30, max_count=400, factor=40)
+    assert counts == sorted(counts, reverse=True)
+    assert (counts[0], counts[-1]) == (400, 10)
+
+
+@pytest.mark.parametrize("profile", ["exponential", "step", "pareto"])
+def test_a_longer_tail_is_a_subset_of_a_shorter_one(profile: Profile) -> None:
+    def trained(factor: float) -> set[int]:
+        cut = cut_to_profile(
+            samples_of(20, 12, 5), profile=profile, max_count=8, factor=factor, val_fraction=0.25, seed=3
+        )
+        return {sample.row for sample in cut if sample.split == "train"}
+
+    assert trained(8) < trained(4) < trained(1)
+
+
+def test_another_seed_gives_another_tail() -> None:
+    def counts(seed: int) -> tuple[int, ...]:
+        cut = cut_to_profile(
+            samples_of(20, 12, 5), profile="exponential", max_count=8, factor=8, val_fraction=0.25, seed=seed
+        )
+        return training_counts(cut, [f"s{i}" for i in range(20)])
+
+    assert counts(0) == counts(0)
+    assert counts(0) != counts(1)
+
+
+def test_a_species_with_too_few_photos_for_the_profile_is_named() -> None:
+    with pytest.raises(ValueError, match="has 4 photos; the profile wants 8: choose a smaller max_count"):
+        cut_to_profile(samples_of(5, 4, 2), profile="step", max_count=8, factor=2, val_fraction=0, seed=0)

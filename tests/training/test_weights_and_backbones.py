@@ -1,0 +1,175 @@
+"""Weights go in without changing what a network computes, and every family of backbones trains and exports."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from tests.shared import shared
+from training.backbones import make_backbone
+from training.classifier import Classifier, make_classifier
+from training.config import RunConfig
+from training.export import check_parity, to_onnx
+from training.folding import convolution_pairs, fold_batch_norm
+from training.pretrained import load_folded_mobilenet, restore_batch_norm
+from training.recipes import make_recipe
+
+INSECTS = "weights/mobilenet_v2_1.0_224_inat_insect_dequant.npz"
+
+
+def tiny(backbone: str, size_px: int, **model: object) -> RunConfig:
+    return make_recipe("debug").with_(size_px=size_px, model={"backbone": backbone, **model})
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """Batch normalisation with statistics of its own, as after training."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    return network.eval()
+
+
+def folded_file(network: nn.Module, path: Path) -> Path:
+    """What a published file with folded batch normalisation holds, of this network."""
+    arrays: dict[str, np.ndarray] = {}
+    for index, (convolution, norm) in enumerate(convolution_pairs(network)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        arrays[f"{index:02d}.weight"] = (convolution.weight * scale.view(-1, 1, 1, 1)).detach().numpy()
+        arrays[f"{index:02d}.bias"] = (norm.bias - norm.running_mean * scale).detach().numpy()
+    arrays["52.weight"] = np.zeros((5, 1280), np.float32)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def small_mobilenet() -> nn.Module:
+    return make_backbone("mobilenetv2_100", "none", 64, same_padding=True).network
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2_100", "resnet18", "test_efficientnet"])
+def test_folding_batch_normalisation_keeps_the_function(backbone: str) -> None:
+    network = settled(make_backbone(backbone, "none", 64).network).double()
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    before = network.forward_features(images)  # type: ignore[operator]
+    fold_batch_norm(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(network.forward_features(images), before)  # type: ignore[operator]
+
+
+def test_folded_weights_come_in_exactly_and_batch_normalisation_goes_back_without_changing_them(
+    tmp_path: Path,
+) -> None:
+    original = settled(small_mobilenet())
+    file = folded_file(original, tmp_path / "folded.npz")
+    images = torch.randn(8, 3, 64, 64)
+    expected = original.forward_features(images)  # type: ignore[operator]
+    network = small_mobilenet().eval()
+    load_folded_mobilenet(network, file)
+    torch.testing.assert_close(network.forward_features(images), expected, rtol=1e-3, atol=1e-3)  # type: ignore[operator]
+    restore_batch_norm(network, [images[:4], images[4:]])
+    torch.testing.assert_close(network.forward_features(images), expected, rtol=1e-3, atol=1e-3)  # type: ignore[operator]
+    _, first = convolution_pairs(network)[0]
+    assert first.running_var is not None
+    assert not torch.allclose(first.running_var, torch.ones(()))
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", np.zeros((3, 3)))
+    with pytest.raises(ValueError, match=r"other\.npz: expected 52 convolutions"):
+        load_folded_mobilenet(small_mobilenet(), tmp_path / "other.npz")
+    with pytest.raises(ValueError, match="there are no weights here"):
+        load_folded_mobilenet(small_mobilenet(), tmp_path / "nowhere.npz")
+
+
+@pytest.mark.shared_data
+def test_the_insect_weights_see_the_same_features_with_their_batch_normalisation_given_back() -> None:
+    network = make_backbone("mobilenetv2_100", str(shared(INSECTS)), 224).network.eval()
+    images = torch.rand(4, 3, 224, 224) * 2 - 1
+    with torch.no_grad():
+        before = network.forward_features(images)  # type: ignore[operator]
+        restore_batch_norm(network, [images])
+        after = network.forward_features(images)  # type: ignore[operator]
+    assert float(before.mean()) > 0.01
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size_px"),
+    [("mobilenetv2_100", 64), ("resnet18", 64), ("test_convnext", 64), ("test_vit", 160)],
+)
+def test_every_family_learns_from_a_step_and_answers_the_same_in_onnx(backbone: str, size_px: int) -> None:
+    torch.manual_seed(0)
+    classifier = make_classifier(tiny(backbone, size_px), 4)
+    photos = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
+    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.01)
+    before = {name: value.clone() for name, value in classifier.backbone.named_parameters()}
+    nn.functional.cross_entropy(classifier.train()(pixels), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    moved = [name for name, value in classifier.backbone.named_parameters() if not value.equal(before[name])]
+    assert len(moved) > len(before) / 2
+
+    classifier.eval()
+    with torch.no_grad():
+        outputs = classifier.outputs(pixels)
+    onnx = to_onnx(classifier, size_px)
+    assert check_parity(onnx, outputs.logits_BC.double().numpy(), photos) < 1e-3
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    logits, embedding, features = session.run(["logits", "embedding", "features"], {"image": photos[:1]})
+    assert logits.shape == (1, 4)
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, rtol=1e-5)
+    assert features.shape[:2] == (1, classifier.backbone.embedding_dim)
+    assert features.ndim == 4
+
+
+def test_a_graph_that_answers_otherwise_than_torch_is_refused() -> None:
+    torch.manual_seed(0)
+    classifier = make_classifier(tiny("test_efficientnet", 32), 3).eval()
+    photos = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match="the bundle is refused"):
+        check_parity(to_onnx(classifier, 32), np.zeros((4, 3)), photos)
+
+
+def test_frozen_stages_keep_weights_and_statistics_bit_for_bit() -> None:
+    torch.manual_seed(0)
+    classifier = make_classifier(tiny("mobilenetv2_100", 64, frozen_stages=3), 4).train()
+    frozen = [tensor for stage in classifier.backbone.stages()[:3] for tensor in stage.state_dict().values()]
+    before = [tensor.clone() for tensor in frozen]
+    optimiser = torch.optim.AdamW(classifier.parameters(), lr=0.1, weight_decay=0.1)
+    classifier(torch.rand(4, 3, 64, 64) * 255).sum().backward()
+    optimiser.step()
+    assert all(now.equal(then) for now, then in zip(frozen, before, strict=True))
+    with pytest.raises(ValueError, match="has 8 stages"):
+        make_classifier(tiny("mobilenetv2_100", 64, frozen_stages=9), 4)
+
+
+def test_weights_come_from_a_safetensors_file_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    source = make_backbone("test_efficientnet", "none", 32).network
+    save_file(source.state_dict(), tmp_path / "weights.safetensors")
+    loaded = make_backbone("test_efficientnet", str(tmp_path / "weights.safetensors"), 32).network
+    assert all(value.equal(loaded.state_dict()[key]) for key, value in source.state_dict().items())
+    with pytest.raises(ValueError, match="are missing or differ"):
+        make_backbone("resnet18", str(tmp_path / "weights.safetensors"), 32)
+    with pytest.raises(ValueError, match=r"expected none, timm, or a \.npz or \.safetensors file"):
+        make_backbone("resnet18", "imagenet", 32)
+
+
+def test_an_unknown_backbone_is_refused_with_near_names() -> None:
+    with pytest.raises(ValueError, match=r"near names: .*resnet18"):
+        make_backbone("resnet18_typo", "none", 32)
+
+
+def test_a_run_with_folded_normalisation_has_nothing_left_to_fold() -> None:
+    classifier: Classifier = make_classifier(tiny("mobilenetv2_100", 64, batch_norm="fold"), 3)
+    assert convolution_pairs(classifier.backbone.network) == []
