@@ -109,8 +109,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate calibrated probabilities against labels.
 
-    Group intervals are percentile bootstraps over images within species (seeded); accuracy and species
-    have Wilson intervals. Raises ValueError for no images.
+    Group intervals of recall and precision are the wider of a percentile bootstrap over images within species
+    (seeded) and Wilson's over the group's images: with an image or two a species, or none wrong, a bootstrap
+    alone has next to no width. Accuracy and species have Wilson intervals. Raises ValueError for no images.
     """
     if len(labels_N) == 0:
         raise ValueError(f"split {split!r} has no images to evaluate on")
@@ -128,6 +129,8 @@ def evaluate(
     }
     scores = _scores(matrix)
     support_C = matrix.sum(axis=1)
+    trials = {"recall": support_C, "precision": matrix.sum(axis=0)}
+    hits_C = np.diagonal(matrix)
     return Evaluation(
         split=split,
         data_sha256=data_sha256,
@@ -136,12 +139,14 @@ def evaluate(
         accuracy=Estimate(
             value=float(correct_N.mean()), interval=wilson(int(correct_N.sum()), len(labels_N))
         ),
-        macro_recall=_estimate(scores["recall"], replicates["recall"], support_C > 0),
+        macro_recall=_widened(
+            _estimate(scores["recall"], replicates["recall"], support_C > 0), hits_C, support_C
+        ),
         macro_f1=float(np.nanmean(scores["f1"])),
         weighted_f1=float(np.nansum(scores["f1"] * support_C) / support_C.sum()),
         ece=expected_calibration_error(bins["all"]) or 0.0,
         groups=tuple(
-            _group_metrics(group, members[group], support_C, scores, replicates, bins[group])
+            _group_metrics(group, members[group], support_C, hits_C, trials, scores, replicates, bins[group])
             for group in GROUPS
         ),
         species=_species_metrics(matrix, class_labels, training_counts, groups),
@@ -185,10 +190,19 @@ def _estimate(
     return Estimate(value=float(values_C[member_C].mean()), interval=(float(low), float(high)))
 
 
+def _widened(estimate: Estimate, hits_C: NDArray[np.int64], trials_C: NDArray[np.int64]) -> Estimate:
+    """The estimate with an interval at least as wide as Wilson's of the pooled images."""
+    low, high = wilson(int(hits_C.sum()), int(trials_C.sum()))
+    lowest, highest = estimate.interval
+    return Estimate(value=estimate.value, interval=(min(low, lowest), max(high, highest)))
+
+
 def _group_metrics(
     group: Group,
     member_C: NDArray[np.bool_],
     support_C: NDArray[np.int64],
+    hits_C: NDArray[np.int64],
+    trials: dict[str, NDArray[np.int64]],
     scores: dict[str, NDArray[np.float64]],
     replicates: dict[str, NDArray[np.float64]],
     bins: Sequence[ReliabilityBin],
@@ -198,6 +212,10 @@ def _group_metrics(
         name: _estimate(scores[name], replicates[name], tested_C) if tested_C.any() else None
         for name in scores
     }
+    for name, trials_C in trials.items():
+        found = estimates[name]
+        if found is not None:
+            estimates[name] = _widened(found, hits_C[tested_C], trials_C[tested_C])
     return GroupMetrics(
         group=group,
         num_species=int(member_C.sum()),

@@ -114,7 +114,7 @@ def evaluate(
     split: str = "test",
     as_json: AsJson = False,
 ) -> None:
-    """Judge a run or a bundle on one split.
+    """Judge a run or a bundle on one split: a table, and for a run its evaluation-SPLIT.json.
 
     Example: python -m training evaluate runs/mine --data data/mine --split test
     """
@@ -123,8 +123,8 @@ def evaluate(
     if not samples:
         raise ValueError(f"{data}: no photo is in split {split!r}")
     places = places_of(dataset, samples)
-    temperature = 1.0
-    if (model / bundle.CARD).exists():
+    temperature, is_bundle = 1.0, (model / bundle.CARD).exists()
+    if is_bundle:
         read = bundle.read(model)
         if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
             raise ValueError(f"{model}: its species list is not that of {data}")
@@ -135,6 +135,8 @@ def evaluate(
         cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
         logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
     evaluation = evaluate_logits(logits_NC, dataset, samples, split=split, temperature=temperature)
+    if not is_bundle:  # a bundle never changes: its sums would no longer hold
+        (model / f"evaluation-{split}.json").write_text(evaluation.model_dump_json(indent=1) + "\n")
     typer.echo(evaluation.model_dump_json(indent=1) if as_json else table(evaluation))
 
 

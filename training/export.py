@@ -232,7 +232,9 @@ def _figures(evaluation: Evaluation) -> tuple[Figure, ...]:
     for group in GROUPS:
         recall = evaluation.group(group).recall
         if recall is not None:
-            definition = f"mean recall of the {group} species; bootstrap over images within species"
+            definition = (
+                f"mean recall of the {group} species; bootstrap within species, or Wilson where wider"
+            )
             figures.append(
                 Figure(
                     name=f"{group} recall",

@@ -55,6 +55,10 @@ class Evidence(_Answer):
     precision: Annotated[
         Probability | None, Field(description="Share of images given this name that had it.")
     ]
+    precision_interval: Annotated[
+        tuple[Probability, Probability] | None, Field(description="95% Wilson interval of the precision.")
+    ] = None
+    num_predicted: Annotated[int | None, Field(description="Test images that were given this name.")] = None
     num_test_images: int
     confused_with: Annotated[tuple[str, ...], Field(description="Labels it is taken for, most often first.")]
 
@@ -65,6 +69,8 @@ class Evidence(_Answer):
             recall=metrics.recall.value if metrics.recall else None,
             recall_interval=metrics.recall.interval if metrics.recall else None,
             precision=metrics.precision.value if metrics.precision else None,
+            precision_interval=metrics.precision.interval if metrics.precision else None,
+            num_predicted=metrics.num_predicted,
             num_test_images=metrics.num_test_images,
             confused_with=metrics.confused_with,
         )

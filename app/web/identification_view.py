@@ -250,9 +250,12 @@ def _recall(evidence: Evidence) -> str:
 
 
 def _precision(evidence: Evidence) -> str | None:
-    if evidence.precision is None:
+    if evidence.precision is None or evidence.precision_interval is None or not evidence.num_predicted:
         return None
-    return f"when the model said this name in the test, it was right {share(evidence.precision)} of the time"
+    right = round(evidence.precision * evidence.num_predicted)
+    words = f"precision {share(evidence.precision)} ({interval_words(evidence.precision_interval)})"
+    times = count_words(evidence.num_predicted, "time", "times")
+    return f"{words}, right {right} of the {times} that the model gave this name in the test"
 
 
 def _set_sentence(answer: IdentifyAnswer) -> str:

@@ -148,3 +148,20 @@ def test_a_wilson_interval_holds_its_proportion(successes: int, trials: int) -> 
     successes = min(successes, trials)
     low, high = metrics.wilson(successes, trials)
     assert 0.0 <= low <= successes / trials <= high <= 1.0
+
+
+def test_a_group_without_an_error_is_not_said_to_be_certain() -> None:
+    """A bootstrap of what never failed has no width."""
+    labels = np.arange(4, dtype=np.int64)
+    found = metrics.evaluate(
+        np.eye(4)[labels],
+        labels,
+        class_labels=list("abcd"),
+        training_counts=[1, 1, 1, 1],
+        groups=["tail"] * 4,
+        split="test",
+        data_sha256="0" * 64,
+    )
+    for estimate in (found.group("tail").recall, found.group("tail").precision, found.macro_recall):
+        assert estimate is not None
+        assert estimate.interval == metrics.wilson(4, 4)

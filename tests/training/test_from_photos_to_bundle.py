@@ -60,6 +60,9 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     assert [taxon.label for taxon in read.card.taxa] == ["amber", "blue", "green"]
     done = training("evaluate", str(store / "drawn" / "1.0.0"), "--data", str(prepared), "--json")
     assert json.loads(done.stdout)["accuracy"]["value"] == read.evaluation.accuracy.value
+    assert "recall" in training("evaluate", str(run), "--data", str(prepared)).stdout
+    judged = json.loads((run / "evaluation-test.json").read_text())
+    assert judged["accuracy"]["value"] == read.evaluation.accuracy.value
 
 
 def test_a_run_killed_after_its_first_epoch_ends_with_the_same_weights(

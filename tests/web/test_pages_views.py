@@ -92,8 +92,18 @@ def test_a_species_that_was_never_tested_says_so_and_not_zero() -> None:
 
 def test_a_tail_species_asks_for_a_second_look() -> None:
     seen = Evidence(
-        recall=10 / 11, recall_interval=(0.62, 0.98), precision=1.0, num_test_images=11, confused_with=()
+        recall=10 / 11,
+        recall_interval=(0.62, 0.98),
+        precision=9 / 10,
+        precision_interval=(0.6, 0.98),
+        num_predicted=10,
+        num_test_images=11,
+        confused_with=(),
     )
+    best = shown("species", TAXA[0], evidence=seen).best
+    assert best is not None
+    assert best.precision is not None
+    assert best.precision.endswith("right 9 of the 10 times that the model gave this name in the test")
     assert (
         shown("species", TAXA[0], group="tail", evidence=seen).warning_title
         == "A rarely photographed species"

@@ -1,0 +1,73 @@
+"""How much of a training step's speed the photos cost: real loading and augmentation against one batch over and over.
+
+``python -m tests.bench.training [key=value ...]``, on a machine that does nothing else; keys as ``training train``.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from torch import Tensor
+
+from tests.drawn_photos import draw_moth
+from training.config import RunConfig, apply_overrides
+from training.data.dataset import training_loader
+from training.data.index import read_index
+from training.data.prepared import Dataset, make_dataset
+from training.recipes import make_recipe
+from training.trainer import _begin, _State, _step
+
+NUM_BATCHES, ROUNDS, GOAL = 12, 3, 0.9
+
+
+def draw_dataset(folder: Path, num_photos: int) -> Dataset:
+    """Drawn moths of seven species, all to train on."""
+    for number in range(num_photos):
+        species = folder / "photos" / f"species-{number % 7}"
+        species.mkdir(parents=True, exist_ok=True)
+        draw_moth(number % 7, seed=number, size=(400, 320)).save(species / f"{number}.jpg", quality=90)
+    index = read_index(folder / "photos")
+    samples = [replace(sample, split="train") for sample in index.samples]
+    return make_dataset(folder / "data", index.root, samples, index.taxa, command="bench", num_problems=0)
+
+
+def rate(state: _State, config: RunConfig, batches: list[tuple[Tensor, Tensor]] | None) -> float:
+    """Images a second of whole steps; with ``batches`` None, of steps on photos as training loads them."""
+    rng = np.random.default_rng(0)
+    started, seen = time.perf_counter(), 0
+    for images, labels in batches or training_loader(state.views, range(len(state.views)), config):
+        _step(state, config, images, labels, rng)
+        seen += len(labels)
+    return seen / (time.perf_counter() - started)
+
+
+def main(overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None) -> None:
+    """Print images a second of both, turn about, and their ratio."""
+    config = apply_overrides(make_recipe("transfer"), overrides or [])
+    with tempfile.TemporaryDirectory(prefix="lighttrap-bench-") as folder:
+        dataset = draw_dataset(Path(folder), NUM_BATCHES * config.optimisation.batch_size)
+        state = _begin(config, dataset, dataset.split("train"))
+        state.network.train()
+        first = next(iter(training_loader(state.views, range(len(state.views)), config)))
+        rate(state, config, [first])
+        rounds = [
+            (rate(state, config, None), rate(state, config, [first] * NUM_BATCHES)) for _ in range(ROUNDS)
+        ]
+    loaded, synthetic = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(one / other for one, other in rounds)
+    typer.echo(f"{config.model.backbone}, {config.crop_size_px} px, {len(os.sched_getaffinity(0))} cores")
+    typer.echo(f"training on photos        {loaded:8.1f} images/s")
+    typer.echo(f"the same batch again      {synthetic:8.1f} images/s")
+    typer.echo(
+        f"ratio                     {ratio:8.2f}  goal >= {GOAL}  {'holds' if ratio >= GOAL else 'MISSED'}"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
