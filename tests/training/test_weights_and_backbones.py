@@ -114,6 +114,9 @@ def test_every_family_learns_from_a_step_and_answers_the_same_in_onnx(backbone: 
     photos = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3), dtype=np.uint8)
     pixels = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
     optimiser = torch.optim.SGD(classifier.parameters(), lr=0.01)
+    for module in classifier.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # after one step, the statistics are these photos'
     before = {name: value.clone() for name, value in classifier.backbone.named_parameters()}
     nn.functional.cross_entropy(classifier.train()(pixels), torch.arange(4)).backward()  # type: ignore[no-untyped-call]
     optimiser.step()
