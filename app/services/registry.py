@@ -4,7 +4,7 @@ A bad bundle is skipped with a sentence that names the file and the fault; the o
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from models.metrics import Evaluation
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
 _Read = TypeVar("_Read")
+REMOVED = "is registered, but its folder is not in the store any more"
 SHIPPED_REASON = "First version of this model: deployed at its registration."
 
 
@@ -126,7 +127,7 @@ async def register_store(session: AsyncSession, store: Path) -> list[Fault]:
     present = {found.path for found in scan.found} | {fault.path for fault in faults}
     for row in await registry.all_versions(session):
         if row.path not in present:
-            faults.append(Fault(row.path, "is registered, but its folder is not in the store any more"))
+            faults.append(Fault(row.path, REMOVED))
     return faults
 
 
@@ -178,11 +179,48 @@ async def deploy_new(session: AsyncSession) -> list[Deployment]:
     return await registry.deployments(session)
 
 
+async def replace_removed(session: AsyncSession, faults: Sequence[Fault]) -> None:
+    """Where the deployed version is no longer in the store, as after an update that ships a newer one, deploy the
+    next good version. A version that is there but damaged stays: that is a person's to decide.
+    """
+    removed = {fault.path for fault in faults if fault.message == REMOVED}
+    unusable = {fault.path for fault in faults}
+    for deployment in await registry.deployments(session):
+        if deployment.path not in removed:
+            continue
+        summary = await get_model(session, deployment.model)
+        good = [row.version for row in summary.versions if row.path not in unusable]
+        newer = [version for version in good if version_key(version) > version_key(deployment.version)]
+        if not good:
+            continue
+        await _deploy_instead(session, deployment, newer[0] if newer else good[-1])
+
+
+async def _deploy_instead(session: AsyncSession, removed: Deployment, version: str) -> None:
+    now = utc_now()
+    if not await registry.move_alias(session, removed.model, version, removed.epoch, now):
+        return  # somebody else was first
+    session.add(
+        PromotionRow(
+            model=removed.model,
+            from_version=removed.version,
+            to_version=version,
+            epoch=removed.epoch + 1,
+            actor="start",
+            reason=f"Version {removed.version} is not in the store any more.",
+            created_at=now,
+        )
+    )
+    await session.flush()
+    log.warning("deployed instead", model=removed.model, version=version, removed=removed.version)
+
+
 async def prepare_registry(sessions: Sessions, store: Path) -> list[Fault]:
     """Register and deploy what the store holds, in one transaction. Changes nothing the second time."""
     async with sessions() as session:
         faults = await register_store(session, store)
         await deploy_new(session)
+        await replace_removed(session, faults)
         await session.commit()
     for fault in faults:
         log.error("a bundle cannot be used", bundle=fault.path, fault=fault.message)

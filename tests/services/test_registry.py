@@ -8,6 +8,7 @@ from app.db.session import Sessions
 from app.db.tables import PromotionRow, VersionRow
 from app.errors import InternalError, NotFound
 from app.services import registry
+from app.services.promotion import history_of
 from app.services.registry import prepare_registry
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -92,6 +93,21 @@ async def test_a_registered_bundle_that_went_away_is_missed(sessions: Sessions, 
     shutil.rmtree(store / "other-moths")
     (fault,) = await prepare_registry(sessions, store)
     assert str(fault) == "other-moths/1.0.0: is registered, but its folder is not in the store any more"
+
+
+async def test_an_update_that_ships_a_newer_version_instead_of_the_deployed_one_goes_on_answering(
+    sessions: Sessions, store: Path
+) -> None:
+    await prepare_registry(sessions, store)
+    shutil.rmtree(store / "tiny-moths" / "1.0.0")
+    for _ in range(2):
+        (fault,) = await prepare_registry(sessions, store)
+        assert fault.path == "tiny-moths/1.0.0"
+        assert await deployed(sessions) == {"other-moths": ("1.0.0", 1), "tiny-moths": ("1.1.0", 2)}
+    async with sessions() as session:
+        newest = (await history_of(session, "tiny-moths"))[0]
+    assert (newest.from_version, newest.to_version, newest.actor) == ("1.0.0", "1.1.0", "start")
+    assert newest.reason == "Version 1.0.0 is not in the store any more."
 
 
 async def test_half_written_bundles_are_no_bundles(sessions: Sessions, store: Path) -> None:
