@@ -129,8 +129,6 @@ def evaluate(
     }
     scores = _scores(matrix)
     support_C = matrix.sum(axis=1)
-    trials = {"recall": support_C, "precision": matrix.sum(axis=0)}
-    hits_C = np.diagonal(matrix)
     return Evaluation(
         split=split,
         data_sha256=data_sha256,
@@ -140,14 +138,13 @@ def evaluate(
             value=float(correct_N.mean()), interval=wilson(int(correct_N.sum()), len(labels_N))
         ),
         macro_recall=_widened(
-            _estimate(scores["recall"], replicates["recall"], support_C > 0), hits_C, support_C
+            _estimate(scores["recall"], replicates["recall"], support_C > 0), np.diagonal(matrix), support_C
         ),
         macro_f1=float(np.nanmean(scores["f1"])),
         weighted_f1=float(np.nansum(scores["f1"] * support_C) / support_C.sum()),
         ece=expected_calibration_error(bins["all"]) or 0.0,
         groups=tuple(
-            _group_metrics(group, members[group], support_C, hits_C, trials, scores, replicates, bins[group])
-            for group in GROUPS
+            _group_metrics(group, members[group], matrix, scores, replicates, bins[group]) for group in GROUPS
         ),
         species=_species_metrics(matrix, class_labels, training_counts, groups),
         confusions=_confusions(matrix, class_labels),
@@ -200,22 +197,21 @@ def _widened(estimate: Estimate, hits_C: NDArray[np.int64], trials_C: NDArray[np
 def _group_metrics(
     group: Group,
     member_C: NDArray[np.bool_],
-    support_C: NDArray[np.int64],
-    hits_C: NDArray[np.int64],
-    trials: dict[str, NDArray[np.int64]],
+    matrix: NDArray[np.int64],
     scores: dict[str, NDArray[np.float64]],
     replicates: dict[str, NDArray[np.float64]],
     bins: Sequence[ReliabilityBin],
 ) -> GroupMetrics:
+    support_C, predicted_C = matrix.sum(axis=1), matrix.sum(axis=0)
     tested_C = member_C & (support_C > 0)
     estimates = {
         name: _estimate(scores[name], replicates[name], tested_C) if tested_C.any() else None
         for name in scores
     }
-    for name, trials_C in trials.items():
+    for name, trials_C in (("recall", support_C), ("precision", predicted_C)):
         found = estimates[name]
         if found is not None:
-            estimates[name] = _widened(found, hits_C[tested_C], trials_C[tested_C])
+            estimates[name] = _widened(found, np.diagonal(matrix)[tested_C], trials_C[tested_C])
     return GroupMetrics(
         group=group,
         num_species=int(member_C.sum()),

@@ -25,7 +25,6 @@ from models.metrics import Evaluation
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
 _Read = TypeVar("_Read")
-REMOVED = "is registered, but its folder is not in the store any more"
 SHIPPED_REASON = "First version of this model: deployed at its registration."
 
 
@@ -52,6 +51,7 @@ class Fault:
 
     path: str
     message: str
+    removed: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -127,7 +127,8 @@ async def register_store(session: AsyncSession, store: Path) -> list[Fault]:
     present = {found.path for found in scan.found} | {fault.path for fault in faults}
     for row in await registry.all_versions(session):
         if row.path not in present:
-            faults.append(Fault(row.path, REMOVED))
+            message = "is registered, but its folder is not in the store any more"
+            faults.append(Fault(row.path, message, removed=True))
     return faults
 
 
@@ -183,7 +184,7 @@ async def replace_removed(session: AsyncSession, faults: Sequence[Fault]) -> Non
     """Where the deployed version is no longer in the store, as after an update that ships a newer one, deploy the
     next good version. A version that is there but damaged stays: that is a person's to decide.
     """
-    removed = {fault.path for fault in faults if fault.message == REMOVED}
+    removed = {fault.path for fault in faults if fault.removed}
     unusable = {fault.path for fault in faults}
     for deployment in await registry.deployments(session):
         if deployment.path not in removed:
