@@ -81,7 +81,8 @@ class Optimisation(_Frozen):
 class RunConfig(_Frozen):
     """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``train_size_px`` may be
     under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
-    evaluation size undoes that (Touvron et al., 2019).
+    evaluation size undoes that (Touvron et al., 2019). ``discriminant_share`` of the final head is a linear
+    discriminant of the trained network's embeddings, the rest what was trained.
     """
 
     recipe: str
@@ -94,15 +95,18 @@ class RunConfig(_Frozen):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Field(ge=0)] = 1
     threads: Annotated[int, Field(ge=0)] = 0
+    discriminant_share: Fraction = 0.0
     model: Model = Model()
     loss: Loss = CrossEntropy()
     augment: Augment = Augment()
     optimisation: Optimisation = Optimisation()
 
     @model_validator(mode="after")
-    def _sizes(self) -> "RunConfig":
+    def _agrees(self) -> "RunConfig":
         if self.cache_side_px < self.size_px:
             raise ValueError(f"canvas_px {self.cache_side_px} must be at least size_px {self.size_px}")
+        if self.discriminant_share and self.model.head != "linear":
+            raise ValueError("discriminant_share blends two linear maps: use model.head=linear")
         return self
 
     @property

@@ -32,7 +32,9 @@ def logit_adjusted() -> RunConfig:
 
 
 def transfer() -> RunConfig:
-    """Cross-entropy for a few photos a species: only the upper half of a pretrained network learns, at 320 px."""
+    """Cross-entropy for a few photos a species: the upper half of a pretrained network learns, at 320 px, and half of
+    its head is a discriminant.
+    """
     return baseline().with_(
         recipe="transfer",
         size_px=320,
@@ -40,11 +42,21 @@ def transfer() -> RunConfig:
         canvas_px=320,
         model={"frozen_stages": 4, "batch_norm": "fold"},
         optimisation={"epochs": 16, "lr": 2e-3},
+        discriminant_share=0.5,
+    )
+
+
+def transfer_long_tail() -> RunConfig:
+    """``transfer`` with the logit-adjusted loss and more epochs: for a tail of one or two photos a species."""
+    return transfer().with_(
+        recipe="transfer_long_tail",
+        loss=LogitAdjusted(tau=1.0, label_smoothing=0.1),
+        optimisation={"epochs": 24},
     )
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (debug, baseline, logit_adjusted, transfer)
+    recipe.__name__: recipe for recipe in (debug, baseline, logit_adjusted, transfer, transfer_long_tail)
 }
 
 
