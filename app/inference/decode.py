@@ -8,7 +8,10 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from app.inference.decode_process import DecodedPhoto, DecodeProcess
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.decode_process import DecodedPhoto, DecodeProcess, OnPixels
 from models.preprocess import PhotoError, PhotoLimits, PhotoTooLarge, Preprocessing, UndecodablePhoto, sniff
 
 MAX_MEMORY_BYTES = 1_000_000_000
@@ -19,6 +22,10 @@ _RESTART_PAUSE_S = 1.0
 
 _Heir = asyncio.Future[DecodeProcess] | None
 """Who gets the replacement of a process: the photo it died of, for its second try, or nobody (None)."""
+
+
+def _ignore(_pixels: NDArray[np.uint8]) -> None:
+    """Nobody wants the pixels early."""
 
 
 class WorkerDied(Exception):
@@ -87,39 +94,47 @@ class DecodePool:
         for _ in range(self._num_waiting):
             self._idle.put_nowait(None)
 
-    async def decode(self, data: bytes, wanted: Preprocessing) -> DecodedPhoto:
-        """Decode one photo. Raises UnsupportedPhotoFormat, PhotoTooLarge, UndecodablePhoto."""
+    async def decode(self, data: bytes, wanted: Preprocessing, on_pixels: OnPixels = _ignore) -> DecodedPhoto:
+        """Decode one photo. Raises UnsupportedPhotoFormat, PhotoTooLarge, UndecodablePhoto.
+
+        ``on_pixels`` gets the model's input before the viewing copy is made; after a second try, once more.
+        """
         try:
             if len(data) > self.limits.max_bytes:
                 raise PhotoTooLarge(
                     f"The photo has {len(data):,} bytes; the limit is {self.limits.max_bytes:,}."
                 )
             sniff(data)  # what is no photo needs no process to say so
-            photo = await self._decode_or_retry(data, wanted)
+            photo = await self._decode_or_retry(data, wanted, on_pixels)
         except PhotoError:
             self.counts.refused += 1
             raise
         self.counts.decoded += 1
         return photo
 
-    async def _decode_or_retry(self, data: bytes, wanted: Preprocessing) -> DecodedPhoto:
+    async def _decode_or_retry(self, data: bytes, wanted: Preprocessing, on_pixels: OnPixels) -> DecodedPhoto:
         heir: asyncio.Future[DecodeProcess] = asyncio.get_running_loop().create_future()
         with contextlib.suppress(WorkerDied):
-            return await self._decode_once(await self._take_worker(), data, wanted, heir)
+            return await self._decode_once(await self._take_worker(), data, wanted, on_pixels, heir)
         # In a process that has just started: whatever killed the first one may have killed its idle siblings.
         try:
-            return await self._decode_once(await self._inherit(heir), data, wanted)
+            return await self._decode_once(await self._inherit(heir), data, wanted, on_pixels)
         except WorkerDied:
             raise UndecodablePhoto(
                 "Decoding this photo ended the decoding process, twice. It is damaged in an unusual way."
             ) from None
 
     async def _decode_once(
-        self, worker: DecodeProcess, data: bytes, wanted: Preprocessing, heir: _Heir = None
+        self,
+        worker: DecodeProcess,
+        data: bytes,
+        wanted: Preprocessing,
+        on_pixels: OnPixels,
+        heir: _Heir = None,
     ) -> DecodedPhoto:
         try:
             async with asyncio.timeout(self.deadline_s):
-                photo = await worker.decode(data, wanted, self.limits)
+                photo = await worker.decode(data, wanted, self.limits, on_pixels)
         except TimeoutError:
             self.counts.over_deadline += 1
             self._replace(worker)

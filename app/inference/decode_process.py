@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ _REFUSALS: dict[str, type[PhotoError]] = {
     "too_large": PhotoTooLarge,
     "undecodable": UndecodablePhoto,
 }
+
+OnPixels = Callable[[NDArray[np.uint8]], None]
+"""Hears of the model's input, uint8 [H, W, 3], as soon as it is there."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,10 @@ class DecodeProcess:
             if await loop.sock_recv(self._connection, 1) != _READY:
                 raise RuntimeError("a decoding process ended before it was ready")
 
-    async def decode(self, data: bytes, wanted: Preprocessing, limits: PhotoLimits) -> DecodedPhoto:
-        """Decode one photo.
+    async def decode(
+        self, data: bytes, wanted: Preprocessing, limits: PhotoLimits, on_pixels: OnPixels
+    ) -> DecodedPhoto:
+        """Decode one photo. ``on_pixels`` gets the model's input while the viewing copy is still being made.
 
         Raises PhotoError where the photo is refused; OSError, EOFError, ValueError or KeyError where the
         process ended or spoke nonsense. After these, or a cancellation, it is good for nothing but ``kill``.
@@ -110,25 +116,28 @@ class DecodeProcess:
         request = {"preprocessing": wanted.model_dump(), "limits": limits.model_dump()}
         await loop.sock_sendall(self._connection, frames.head(request, [data]))
         await loop.sock_sendall(self._connection, data)
+        facts, pixels_length = await self._receive_head()
+        if pixels_length != wanted.size_px**2 * 3:
+            raise ValueError("the pixels are not as many as they should be")
+        flat = np.frombuffer(await self._receive(pixels_length), dtype=np.uint8)
+        pixels = flat.reshape(wanted.size_px, wanted.size_px, 3)
+        info, warnings = PhotoInfo.model_validate(facts["info"]), tuple(facts["warnings"])
+        on_pixels(pixels)
+        _, view_length = await self._receive_head()
+        if view_length > _MAX_VIEW_BYTES:
+            raise ValueError("the viewing copy is too large")
+        return DecodedPhoto(pixels, bytes(await self._receive(view_length)), info, warnings)
+
+    async def _receive_head(self) -> tuple[dict[str, Any], int]:
+        """Fields of the next frame and the length of its one blob. Raises PhotoError where it is a refusal."""
         head_length, _ = frames.PREFIX.unpack(await self._receive(frames.PREFIX.size))
         if head_length > _MAX_HEAD_BYTES:
             raise ValueError("the head of a frame is too long")
         fields, lengths = frames.parse_head(bytes(await self._receive(head_length)))
         if "refused" in fields:
             raise _REFUSALS[fields["refused"]](fields["sentence"])
-        return await self._receive_photo(fields, lengths, wanted.size_px)
-
-    async def _receive_photo(self, fields: dict[str, Any], lengths: list[int], size_px: int) -> DecodedPhoto:
-        pixels_length, view_length = lengths
-        if pixels_length != size_px * size_px * 3 or view_length > _MAX_VIEW_BYTES:
-            raise ValueError("a blob has not the length it should have")
-        pixels = np.frombuffer(await self._receive(pixels_length), dtype=np.uint8)
-        return DecodedPhoto(
-            pixels=pixels.reshape(size_px, size_px, 3),
-            view_jpeg=bytes(await self._receive(view_length)),
-            info=PhotoInfo.model_validate(fields["info"]),
-            warnings=tuple(fields["warnings"]),
-        )
+        (length,) = lengths
+        return fields, length
 
     async def _receive(self, length: int) -> bytearray:
         loop = asyncio.get_running_loop()

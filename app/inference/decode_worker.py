@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -35,21 +36,25 @@ _KINDS: tuple[tuple[type[PhotoError], str], ...] = (
     (PhotoTooLarge, "too_large"),
     (PhotoError, "undecodable"),
 )
+_TOO_MUCH_MEMORY = "Decoding this photo takes more memory than is given to one photo here."
 
 
-def decode(
-    data: bytes, wanted: Preprocessing, limits: PhotoLimits
-) -> tuple[dict[str, Any], bytes | memoryview, bytes]:
-    """Facts, model input and viewing copy of one photo, from one decoding. Raises as ``open_photo``.
+Reply = tuple[dict[str, Any], list[bytes | memoryview]]
+"""Fields and blobs of one frame."""
 
-    The model input is that of ``models.preprocess.preprocess``, byte for byte. The viewing copy is what was
-    decoded for it, which ``draft`` may have reduced: a second decoding would cost more than the model's run.
+
+def decode(data: bytes, wanted: Preprocessing, limits: PhotoLimits) -> Iterator[Reply]:
+    """Facts and model input of one photo, then its viewing copy, from one decoding. Raises as ``open_photo``.
+
+    Two frames, so that the model runs while the copy is encoded. The model input is that of
+    ``models.preprocess.preprocess``, byte for byte. The viewing copy is what was decoded for it, which ``draft``
+    may have reduced: a second decoding would cost more than the model's run.
     """
     image, info = open_photo(data, wanted.size_px, limits)
     pixels = fit(image, wanted)
     found = photo_warnings(pixels, width_px=info.width_px, height_px=info.height_px)
-    facts = {"info": info.model_dump(mode="json"), "warnings": found}
-    return facts, pixels.data.cast("B"), viewing_copy(image)
+    yield {"info": info.model_dump(mode="json"), "warnings": found}, [pixels.data.cast("B")]
+    yield {}, [viewing_copy(image)]
 
 
 def viewing_copy(image: Image.Image) -> bytes:
@@ -62,21 +67,17 @@ def viewing_copy(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes | memoryview]]:
-    """Fields and blobs of the reply to one request; a refused photo is a reply too."""
+def answer(request: dict[str, Any], data: bytes) -> Iterator[Reply]:
+    """The frames that answer one request; a refusal is a frame too, and the last one."""
     try:
         wanted = Preprocessing.model_validate(request["preprocessing"])
-        facts, pixels, view = decode(data, wanted, PhotoLimits.model_validate(request["limits"]))
+        yield from decode(data, wanted, PhotoLimits.model_validate(request["limits"]))
     except PhotoError as error:
         kind = next(name for category, name in _KINDS if isinstance(error, category))
-        sentence = str(error)
-        if isinstance(error.__cause__, MemoryError):
-            sentence = "Decoding this photo takes more memory than is given to one photo here."
-        return {"refused": kind, "sentence": sentence}, []
+        sentence = _TOO_MUCH_MEMORY if isinstance(error.__cause__, MemoryError) else str(error)
+        yield {"refused": kind, "sentence": sentence}, []
     except MemoryError:  # while resizing or encoding what had just been decoded
-        sentence = "Decoding this photo takes more memory than is given to one photo here."
-        return {"refused": "undecodable", "sentence": sentence}, []
-    return facts, [pixels, view]
+        yield {"refused": "undecodable", "sentence": _TOO_MUCH_MEMORY}, []
 
 
 def serve(connection: socket.socket) -> None:
@@ -90,11 +91,10 @@ def serve(connection: socket.socket) -> None:
         data = _receive(connection, lengths[0])
         if data is None:
             return
-        fields, blobs = answer(request, bytes(data))
-        del data
-        connection.sendall(frames.head(fields, blobs))
-        for blob in blobs:
-            connection.sendall(blob)
+        for fields, blobs in answer(request, bytes(data)):
+            connection.sendall(frames.head(fields, blobs))
+            for blob in blobs:
+                connection.sendall(blob)
 
 
 def _receive(connection: socket.socket, length: int) -> bytearray | None:

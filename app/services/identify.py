@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.keeper import Kept, NewIdentification, NewPhoto
@@ -25,7 +26,7 @@ from app.errors import (
     UnsupportedPhoto,
 )
 from app.inference.decode import DecodePool, DecoderStopped
-from app.inference.decode_process import DecodedPhoto
+from app.inference.decode_process import DecodedPhoto, OnPixels
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
 from app.inference.heatmap import METHOD, heatmap_base64
 from app.services.answers import Explanation, IdentifyAnswer
@@ -65,6 +66,15 @@ class Answered:
     new: NewIdentification
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """One photo: decoded, kept under a name, and what the model says of it."""
+
+    photo: DecodedPhoto
+    stored_name: str
+    outputs: EngineAnswer
+
+
 class IdentifyService:
     """Names animals with what is deployed, and keeps what it answered."""
 
@@ -97,30 +107,26 @@ class IdentifyService:
         """
         deployed = self._deployed(request.model)
         several = len(request.photos) > 1
-        decoded = await asyncio.gather(
+        seen = await asyncio.gather(
             *(
-                self._decode(data, deployed, f"Photo {number}: " if several else "")
+                self._see(data, deployed, f"Photo {number}: " if several else "", features=request.explain)
                 for number, data in enumerate(request.photos, start=1)
             )
         )
-        images = np.stack([photo.pixels for photo in decoded])
-        outputs, names = await asyncio.gather(
-            self._engine.run(deployed, images, features=request.explain),
-            asyncio.gather(*(self._photo_files.keep(photo.view_jpeg) for photo in decoded)),
-        )
         reliability = request.reliability or deployed.card.reliability
-        explanation = await _explain(decoded[0], outputs) if request.explain else None
+        explanation = await _explain(seen[0]) if request.explain else None
         answer = compose(
             uuid4(),
             self._now(),
             deployed,
-            outputs.logits,
-            [SeenPhoto(data, photo) for data, photo in zip(request.photos, decoded, strict=True)],
+            np.concatenate([each.outputs.logits for each in seen]),
+            [SeenPhoto(data, each.photo) for data, each in zip(request.photos, seen, strict=True)],
             top_k=request.top_k,
             reliability=reliability,
             sighting=request.sighting,
             explanation=explanation,
         )
+        names = [each.stored_name for each in seen]
         return Answered(answer, _new(answer, names, request, reliability))
 
     def settle(self, answered: Answered, kept: Kept) -> str:
@@ -141,9 +147,27 @@ class IdentifyService:
             raise NoModelDeployed
         raise NotFound(f"No model named {name!r} is deployed here; there is {', '.join(names)}.")
 
-    async def _decode(self, data: bytes, deployed: DeployedModel, name: str) -> DecodedPhoto:
+    async def _see(self, data: bytes, deployed: DeployedModel, name: str, *, features: bool) -> _Seen:
+        """Decode and keep one photo, and run the model on it while its viewing copy is made and kept."""
+        runs: list[asyncio.Task[EngineAnswer]] = []
+
+        def run(pixels: NDArray[np.uint8]) -> None:
+            if not runs:  # a photo that is decoded again is the same photo
+                runs.append(asyncio.create_task(self._engine.run(deployed, pixels[None], features)))
+
         try:
-            return await self._decoder.decode(data, deployed.card.preprocessing)
+            photo = await self._decode(data, deployed, name, run)
+            stored_name = await self._photo_files.keep(photo.view_jpeg)
+            return _Seen(photo, stored_name, await runs[0])
+        finally:
+            for task in runs:
+                task.cancel()  # of a photo that is refused after all; of one that is done, nothing
+
+    async def _decode(
+        self, data: bytes, deployed: DeployedModel, name: str, on_pixels: OnPixels
+    ) -> DecodedPhoto:
+        try:
+            return await self._decoder.decode(data, deployed.card.preprocessing, on_pixels)
         except preprocess.UnsupportedPhotoFormat as error:
             raise UnsupportedPhoto(f"{name}{error}") from error
         except preprocess.PhotoTooLarge as error:
@@ -154,9 +178,12 @@ class IdentifyService:
             raise Busy("This service is stopping; nothing was identified.") from error
 
 
-async def _explain(photo: DecodedPhoto, outputs: EngineAnswer) -> Explanation:
+async def _explain(seen: _Seen) -> Explanation:
+    outputs = seen.outputs
     assert outputs.features is not None
-    heatmap = await asyncio.to_thread(heatmap_base64, photo.pixels, outputs.features[0], outputs.embedding[0])
+    heatmap = await asyncio.to_thread(
+        heatmap_base64, seen.photo.pixels, outputs.features[0], outputs.embedding[0]
+    )
     return Explanation(heatmap_png_base64=heatmap, heatmap_method=METHOD)
 
 

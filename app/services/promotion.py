@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories import registry
-from app.db.repositories.registry import Deployment
+from app.db.repositories.registry import Deployed, Deployment
 from app.db.session import Sessions
 from app.db.tables import PromotionRow, VersionRow, utc_now
 from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
@@ -33,20 +33,17 @@ async def promote(
     await check_promotion(session, name, version, expected_epoch=expected_epoch, reason=reason)
     before = await registry.alias_of(session, name)
     assert before is not None
-    from_version, now = before.version, utc_now()
-    if not await registry.move_alias(session, name, version, expected_epoch, now):
-        raise await _stale(session, name, expected_epoch)
-    promotion = PromotionRow(
-        model=name,
-        from_version=from_version,
-        to_version=version,
-        epoch=expected_epoch + 1,
+    promotion = await registry.deploy(
+        session,
+        name,
+        version,
+        replaces=Deployed(before.version, expected_epoch),
         actor=actor,
         reason=reason.strip(),
-        created_at=now,
+        now=utc_now(),
     )
-    session.add(promotion)
-    await session.flush()
+    if promotion is None:
+        raise await _stale(session, name, expected_epoch)
     log.info("promoted", model=name, version=version, epoch=promotion.epoch, actor=actor)
     return promotion
 

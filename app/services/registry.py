@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories import registry
-from app.db.repositories.registry import Deployment
+from app.db.repositories.registry import Deployed, Deployment
 from app.db.session import Sessions, lock_database
-from app.db.tables import PromotionRow, VersionRow, utc_now
+from app.db.tables import VersionRow, utc_now
 from app.errors import InternalError, NotFound
 from models import bundle
 from models.bundle import Bundle, BundleError
@@ -162,20 +162,16 @@ async def deploy_new(session: AsyncSession) -> list[Deployment]:
     for summary in await list_models(session):
         if summary.name in deployed:
             continue
-        first, now = summary.versions[0], utc_now()
-        await registry.add_alias(session, summary.name, first.version, now)
-        session.add(
-            PromotionRow(
-                model=summary.name,
-                from_version=None,
-                to_version=first.version,
-                epoch=1,
-                actor="first start",
-                reason=SHIPPED_REASON,
-                created_at=now,
-            )
+        first = summary.versions[0]
+        await registry.deploy(
+            session,
+            summary.name,
+            first.version,
+            replaces=None,
+            actor="first start",
+            reason=SHIPPED_REASON,
+            now=utc_now(),
         )
-        await session.flush()
         log.info("deployed", model=summary.name, version=first.version, epoch=1)
     return await registry.deployments(session)
 
@@ -198,21 +194,17 @@ async def replace_removed(session: AsyncSession, faults: Sequence[Fault]) -> Non
 
 
 async def _deploy_instead(session: AsyncSession, removed: Deployment, version: str) -> None:
-    now = utc_now()
-    if not await registry.move_alias(session, removed.model, version, removed.epoch, now):
-        return  # somebody else was first
-    session.add(
-        PromotionRow(
-            model=removed.model,
-            from_version=removed.version,
-            to_version=version,
-            epoch=removed.epoch + 1,
-            actor="start",
-            reason=f"Version {removed.version} is not in the store any more.",
-            created_at=now,
-        )
+    promotion = await registry.deploy(
+        session,
+        removed.model,
+        version,
+        replaces=Deployed(removed.version, removed.epoch),
+        actor="start",
+        reason=f"Version {removed.version} is not in the store any more.",
+        now=utc_now(),
     )
-    await session.flush()
+    if promotion is None:
+        return  # somebody else was first
     log.warning("deployed instead", model=removed.model, version=version, removed=removed.version)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +21,13 @@ class Deployment:
     epoch: int
     sha256: str
     path: str
+
+
+class Deployed(NamedTuple):
+    """What is replaced: the version and epoch of an alias as it was read."""
+
+    version: str
+    epoch: int
 
 
 async def model_names(session: AsyncSession) -> list[str]:
@@ -65,16 +73,41 @@ async def alias_of(session: AsyncSession, model: str) -> AliasRow | None:
     return await session.scalar(query.execution_options(populate_existing=True))
 
 
-async def add_alias(session: AsyncSession, model: str, version: str, now: datetime) -> None:
-    """Deploy the first version of a model, at epoch 1."""
-    session.add(AliasRow(model=model, alias=PRODUCTION, version=version, epoch=1, updated_at=now))
+async def deploy(
+    session: AsyncSession,
+    model: str,
+    version: str,
+    *,
+    replaces: Deployed | None,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> PromotionRow | None:
+    """Compare and swap: move the alias if its epoch is still that of ``replaces``, and write it into the history.
+
+    ``replaces`` None deploys the first version of a model, at epoch 1. Of two at once one gets the row, the other None.
+    """
+    if replaces is None:
+        session.add(AliasRow(model=model, alias=PRODUCTION, version=version, epoch=1, updated_at=now))
+    elif not await _move_alias(session, model, version, replaces.epoch, now):
+        return None
+    promotion = PromotionRow(
+        model=model,
+        from_version=replaces.version if replaces else None,
+        to_version=version,
+        epoch=replaces.epoch + 1 if replaces else 1,
+        actor=actor,
+        reason=reason,
+        created_at=now,
+    )
+    session.add(promotion)
     await session.flush()
+    return promotion
 
 
-async def move_alias(
+async def _move_alias(
     session: AsyncSession, model: str, version: str, expected_epoch: int, now: datetime
 ) -> bool:
-    """Compare and swap: move the alias if its epoch is the expected one. Of two at once, one gets True."""
     result = await session.execute(
         update(AliasRow)
         .where(AliasRow.model == model, AliasRow.alias == PRODUCTION, AliasRow.epoch == expected_epoch)
