@@ -78,11 +78,24 @@ class Optimisation(_Frozen):
     clip_norm: Annotated[float, Field(ge=0)] = 1.0
 
 
+class Finish(_Frozen):
+    """What is done to a network when its training has ended, in this order; nothing by default.
+
+    ``pretrained_share`` of every backbone weight is what it was before training (WiSE-FT, Wortsman et al., 2022).
+    ``discriminant_share`` of the head is a linear discriminant of the training photos' embeddings.
+    ``choose_tau`` adds ``-tau * log(prior)`` to the logits, tau from a grid by macro recall on validation photos:
+    what the loss's own correction left of the classes' frequencies.
+    """
+
+    pretrained_share: Fraction = 0.0
+    discriminant_share: Fraction = 0.0
+    choose_tau: bool = False
+
+
 class RunConfig(_Frozen):
     """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``train_size_px`` may be
     under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
-    evaluation size undoes that (Touvron et al., 2019). ``discriminant_share`` of the final head is a linear
-    discriminant of the trained network's embeddings, the rest what was trained.
+    evaluation size undoes that (Touvron et al., 2019).
     """
 
     recipe: str
@@ -95,18 +108,22 @@ class RunConfig(_Frozen):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Annotated[int, Field(ge=0)] = 1
     threads: Annotated[int, Field(ge=0)] = 0
-    discriminant_share: Fraction = 0.0
     model: Model = Model()
     loss: Loss = CrossEntropy()
     augment: Augment = Augment()
     optimisation: Optimisation = Optimisation()
+    finish: Finish = Finish()
 
     @model_validator(mode="after")
     def _agrees(self) -> "RunConfig":
         if self.cache_side_px < self.size_px:
             raise ValueError(f"canvas_px {self.cache_side_px} must be at least size_px {self.size_px}")
-        if self.discriminant_share and self.model.head != "linear":
-            raise ValueError("discriminant_share blends two linear maps: use model.head=linear")
+        if (self.finish.discriminant_share or self.finish.choose_tau) and self.model.head != "linear":
+            raise ValueError("finish changes a linear map: use model.head=linear")
+        if self.finish.pretrained_share and self.model.batch_norm != "fold":
+            raise ValueError(
+                "finish.pretrained_share mixes weights, not statistics: use model.batch_norm=fold"
+            )
         return self
 
     @property

@@ -42,16 +42,19 @@ def transfer() -> RunConfig:
         canvas_px=320,
         model={"frozen_stages": 4, "batch_norm": "fold"},
         optimisation={"epochs": 16, "lr": 2e-3},
-        discriminant_share=0.5,
+        finish={"discriminant_share": 0.5},
     )
 
 
 def transfer_long_tail() -> RunConfig:
-    """``transfer`` with the logit-adjusted loss and more epochs: for a tail of one or two photos a species."""
+    """``transfer`` for a tail of one or two photos a species: logit-adjusted loss, more epochs, half of the weights
+    as they were pretrained, and what remains of the classes' frequencies taken out by validation.
+    """
     return transfer().with_(
         recipe="transfer_long_tail",
         loss=LogitAdjusted(tau=1.0, label_smoothing=0.1),
         optimisation={"epochs": 24},
+        finish={"pretrained_share": 0.5, "choose_tau": True},
     )
 
 

@@ -26,7 +26,7 @@ from training.data.dataset import TrainingViews, training_loader, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.sampler import instance_order
-from training.final_head import blend_head
+from training.finish import finish
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.losses import LogitAdjusted, make_loss
@@ -78,8 +78,7 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
             save_checkpoint(folder, _snapshot(state))
             progress.epoch(record)
     final = cast(Classifier, state.average.module)
-    if config.discriminant_share:
-        blend_head(final, dataset, evaluation_cache(dataset, _wanted(config)), config.discriminant_share)
+    finish(final, config, dataset)
     save_weights(folder, final)
     return final.eval()
 

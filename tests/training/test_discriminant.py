@@ -1,20 +1,12 @@
 """A discriminant beside the trained head: against scikit-learn's, and what a class of few photos gets of it."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from tests.drawn_photos import draw_moth
-from training.data.index import read_index
-from training.data.prepared import Dataset, make_dataset
 from training.discriminant import LinearHead, blend, discriminant_head
-from training.recipes import make_recipe
-from training.trainer import train
 
 C, D = 6, 12
 Drawn = tuple[np.ndarray, np.ndarray]
@@ -85,33 +77,3 @@ def test_no_share_is_the_trained_head_and_all_of_it_decides_as_the_other(
     trained, other = LinearHead(rng.normal(size=(C, D)), rng.normal(size=C)), discriminant_head(x, labels, C)
     assert (blend(trained, other, x, 0.0).weight_CD == trained.weight_CD).all()
     assert (blend(trained, other, x, 1.0).logits(x).argmax(1) == other.logits(x).argmax(1)).all()
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("photos")
-    for kind in range(3):
-        (folder / f"species-{kind}").mkdir()
-        for number in range(4):
-            draw_moth(kind, seed=number, size=(48, 48)).save(folder / f"species-{kind}" / f"{number}.png")
-    index = read_index(folder)
-    samples = [replace(sample, split="train") for sample in index.samples]
-    return make_dataset(
-        tmp_path_factory.mktemp("data"), index.root, samples, index.taxa, command="prepare", num_problems=0
-    )
-
-
-def test_in_a_run_it_changes_the_head_and_not_a_bit_of_the_backbone(dataset: Dataset, tmp_path: Path) -> None:
-    config = make_recipe("debug").with_(device="cpu")
-    for share in (0.0, 0.5):
-        folder = tmp_path / str(share)
-        folder.mkdir()
-        train(config.with_(discriminant_share=share), dataset, folder)
-    without, blended = (load_file(tmp_path / name / "final.safetensors") for name in ("0.0", "0.5"))
-    differing = {key for key in without if not bool((without[key] == blended[key]).all())}
-    assert differing == {"head.weight", "head.bias"}
-
-
-def test_a_cosine_head_has_no_linear_map_to_blend() -> None:
-    with pytest.raises(ValueError, match="head=linear"):
-        make_recipe("transfer").with_(model={"head": "cosine"})
