@@ -78,5 +78,5 @@ def make_classifier(config: RunConfig, num_classes: int, *, same_padding: bool =
     )
     if config.model.batch_norm == "fold":
         fold_batch_norm(backbone.network)
-    head = make_head(config.model.head, backbone.embedding_dim, num_classes)
+    head = make_head(config.model, backbone.embedding_dim, num_classes)
     return Classifier(backbone, head, dropout=config.model.dropout, frozen_stages=config.model.frozen_stages)

@@ -1,37 +1,20 @@
 """What a training run is, as data. Frozen, validated, and nothing else: no files, seeds or downloads happen here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+from training.choices import ClassWeights, CrossEntropy, EqualWeights, Fraction, Frozen, Loss, Positive
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CrossEntropy(_Frozen):
-    """Softmax cross-entropy; ``label_smoothing`` as torch defines it."""
-
-    name: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: Fraction = 0.0
+METHODS: dict[str, dict[str, type[BaseModel]]] = {
+    part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
+    for part, union in (("loss", Loss), ("weights", ClassWeights))
+}
+"""The parts of a run where another name brings other keys, and what each name stands for."""
 
 
-class LogitAdjusted(_Frozen):
-    """Cross-entropy on logits shifted by ``tau * log(prior)`` (arXiv:2007.07314); tau = 1 is balanced softmax."""
-
-    name: Literal["logit_adjusted"] = "logit_adjusted"
-    tau: float = 1.0
-    label_smoothing: Fraction = 0.0
-
-
-Loss = Annotated[CrossEntropy | LogitAdjusted, Field(discriminator="name")]
-
-
-class Augment(_Frozen):
+class Augment(Frozen):
     """Random views of a training photo. Flips and hue can change what a species is, so both are settings."""
 
     scale_min: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -45,24 +28,27 @@ class Augment(_Frozen):
     erase: Fraction = 0.0
 
 
-class Model(_Frozen):
+class Model(Frozen):
     """Backbone by timm's name, its weights, and how much of it learns.
 
     ``pretrained``: ``none``, ``timm`` (timm's hub) or a file: ``.npz`` as in the dequantised MobileNetV2 weights,
     or ``.safetensors`` in timm's names. ``frozen_stages`` stages, counted from the stem, keep their weights and
     statistics. ``batch_norm``: ``learn``, or ``fold`` it into the convolutions of pretrained weights, with the
-    statistics that they came with.
+    statistics that they came with. A ``cosine`` head multiplies cosines by ``cosine_scale``, which learns unless
+    ``learn_scale`` is off.
     """
 
     backbone: str = "mobilenetv2_100"
     pretrained: str = "none"
     head: Literal["linear", "cosine"] = "linear"
+    cosine_scale: Positive = 16.0
+    learn_scale: bool = True
     dropout: Fraction = 0.0
     frozen_stages: Annotated[int, Field(ge=0)] = 0
     batch_norm: Literal["learn", "fold"] = "learn"
 
 
-class Optimisation(_Frozen):
+class Optimisation(Frozen):
     """AdamW with warm-up and cosine decay. Rates are for the head; the backbone's is ``backbone_lr_factor`` of it."""
 
     epochs: Annotated[int, Field(gt=0)] = 24
@@ -78,10 +64,11 @@ class Optimisation(_Frozen):
     clip_norm: Annotated[float, Field(ge=0)] = 1.0
 
 
-class RunConfig(_Frozen):
+class RunConfig(Frozen):
     """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``train_size_px`` may be
     under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
-    evaluation size undoes that (Touvron et al., 2019).
+    evaluation size undoes that (Touvron et al., 2019). A run that corrects the class prior more than once is refused
+    unless ``allow_double_correction`` says that it is meant.
     """
 
     recipe: str
@@ -96,6 +83,8 @@ class RunConfig(_Frozen):
     threads: Annotated[int, Field(ge=0)] = 0
     model: Model = Model()
     loss: Loss = CrossEntropy()
+    weights: ClassWeights = EqualWeights()
+    allow_double_correction: bool = False
     augment: Augment = Augment()
     optimisation: Optimisation = Optimisation()
 
@@ -104,6 +93,33 @@ class RunConfig(_Frozen):
         if self.cache_side_px < self.size_px:
             raise ValueError(f"canvas_px {self.cache_side_px} must be at least size_px {self.size_px}")
         return self
+
+    @model_validator(mode="after")
+    def _head_fits(self) -> "RunConfig":
+        fixed = self.model.head == "cosine" and not self.model.learn_scale
+        if self.loss.name == "ldam" and not fixed:
+            raise ValueError(
+                "loss=ldam has margins in cosines: use model.head=cosine model.learn_scale=false "
+                "(the paper's model.cosine_scale is 30)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _corrected_once(self) -> "RunConfig":
+        found = self.corrections
+        if len(found) > 1 and not self.allow_double_correction:
+            raise ValueError(
+                f"the class prior is corrected {len(found)} times, by {' and '.join(found)}; each is meant to be the "
+                "only one, and together they favour the tail too much: take one away, or say "
+                "allow_double_correction=true"
+            )
+        return self
+
+    @property
+    def corrections(self) -> tuple[str, ...]:
+        """What moves the class prior, as ``part=name``."""
+        parts = {"loss": self.loss, "weights": self.weights}
+        return tuple(f"{part}={choice.name}" for part, choice in parts.items() if choice.moves_prior)
 
     @property
     def crop_size_px(self) -> int:
@@ -136,8 +152,25 @@ def apply_overrides(config: RunConfig, overrides: list[str]) -> RunConfig:
         key, separator, text = word.partition("=")
         if not separator:
             raise ValueError(f"{word!r} is not key=value")
-        _put(data, key, text)
+        part, _, rest = key.partition(".")
+        if part in METHODS and rest == "name":
+            data[part] = _of_method(part, text, data[part])
+        else:
+            _put(data, key, text)
     return RunConfig.model_validate(data)
+
+
+def defaults_of(part: str, name: str) -> BaseModel:
+    """The method ``name`` of a part that offers several, such as ``loss``. Raises ValueError listing the names."""
+    if name not in METHODS[part]:
+        raise ValueError(f"unknown {part}.name {name!r}: choose from {', '.join(METHODS[part])}")
+    return METHODS[part][name]()
+
+
+def _of_method(part: str, name: str, before: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of a method, with what the one before it also had."""
+    defaults = defaults_of(part, name).model_dump()
+    return {key: before.get(key, value) for key, value in defaults.items()} | {"name": name}
 
 
 def _put(data: dict[str, Any], key: str, text: str) -> None:

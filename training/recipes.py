@@ -2,7 +2,17 @@
 
 from collections.abc import Callable
 
-from training.config import Augment, CrossEntropy, LogitAdjusted, Model, Optimisation, RunConfig
+from training.choices import (
+    LDAM,
+    CrossEntropy,
+    EffectiveNumber,
+    Equalization,
+    Focal,
+    InverseFrequency,
+    LabelAwareSmoothing,
+    LogitAdjusted,
+)
+from training.config import Augment, Model, Optimisation, RunConfig
 
 
 def debug() -> RunConfig:
@@ -31,6 +41,63 @@ def logit_adjusted() -> RunConfig:
     return baseline().with_(recipe="logit_adjusted", loss=LogitAdjusted(tau=1.0, label_smoothing=0.1))
 
 
+def cross_entropy() -> RunConfig:
+    """Cross-entropy without label smoothing: what the other losses are compared with."""
+    return baseline().with_(recipe="cross_entropy", loss=CrossEntropy())
+
+
+def balanced_softmax() -> RunConfig:
+    """Balanced softmax (arXiv:2007.10740): the logit-adjusted loss at tau = 1, without label smoothing."""
+    return baseline().with_(recipe="balanced_softmax", loss=LogitAdjusted(tau=1.0))
+
+
+def weighted_softmax() -> RunConfig:
+    """Cross-entropy with weights n_min / n_i: the oldest correction, hard on the head."""
+    return cross_entropy().with_(recipe="weighted_softmax", weights=InverseFrequency())
+
+
+def focal() -> RunConfig:
+    """Focal loss in its softmax form (arXiv:1708.02002), gamma = 2: counts what is still wrong."""
+    return baseline().with_(recipe="focal", loss=Focal())
+
+
+def class_balanced() -> RunConfig:
+    """Cross-entropy weighted by the effective number of images (arXiv:1901.05555), beta = 0.9999."""
+    return cross_entropy().with_(recipe="class_balanced", weights=EffectiveNumber())
+
+
+def class_balanced_focal() -> RunConfig:
+    """Focal loss weighted by the effective number of images (arXiv:1901.05555), beta = 0.9999, gamma = 2."""
+    return focal().with_(recipe="class_balanced_focal", weights=EffectiveNumber())
+
+
+def drw() -> RunConfig:
+    """Cross-entropy, weighted by the effective number from the last fifth of training (arXiv:1906.07413)."""
+    return cross_entropy().with_(recipe="drw", weights=EffectiveNumber(after=0.8))
+
+
+def ldam() -> RunConfig:
+    """Label-distribution-aware margins up to 0.5 on a cosine head of scale 30 (arXiv:1906.07413)."""
+    return baseline().with_(
+        recipe="ldam", loss=LDAM(), model={"head": "cosine", "cosine_scale": 30.0, "learn_scale": False}
+    )
+
+
+def ldam_drw() -> RunConfig:
+    """Label-distribution-aware margins, re-weighted in the last fifth of training (arXiv:1906.07413)."""
+    return ldam().with_(recipe="ldam_drw", weights=EffectiveNumber(after=0.8))
+
+
+def equalization() -> RunConfig:
+    """Equalization loss in its softmax form (arXiv:2003.05176): rare species are seldom pushed away."""
+    return baseline().with_(recipe="equalization", loss=Equalization())
+
+
+def label_aware_smoothing() -> RunConfig:
+    """Label smoothing from 0.1 for the rarest to 0.4 for the most frequent species (arXiv:2104.00466)."""
+    return baseline().with_(recipe="label_aware_smoothing", loss=LabelAwareSmoothing())
+
+
 def transfer() -> RunConfig:
     """Cross-entropy for a few photos a species: only the upper half of a pretrained network learns, at 320 px."""
     return baseline().with_(
@@ -44,7 +111,24 @@ def transfer() -> RunConfig:
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (debug, baseline, logit_adjusted, transfer)
+    recipe.__name__: recipe
+    for recipe in (
+        debug,
+        baseline,
+        logit_adjusted,
+        transfer,
+        cross_entropy,
+        balanced_softmax,
+        weighted_softmax,
+        focal,
+        class_balanced,
+        class_balanced_focal,
+        drw,
+        ldam,
+        ldam_drw,
+        equalization,
+        label_aware_smoothing,
+    )
 }
 
 

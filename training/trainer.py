@@ -28,8 +28,8 @@ from training.data.prepared import Dataset
 from training.data.sampler import instance_order
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
-from training.losses import LogitAdjusted, make_loss
 from training.mixing import mix
+from training.objective import Objective, make_objective
 from training.pretrained import restore_batch_norm
 from training.progress import RunProgress, validation_summary
 from training.schedule import lr_factor, make_optimiser, set_rate
@@ -42,7 +42,7 @@ class _State:
     classifier: Classifier
     average: AveragedModel
     optimiser: AdamW
-    loss: LogitAdjusted
+    loss: Objective
     views: TrainingViews
     fabric: Fabric
     network: nn.Module
@@ -106,7 +106,7 @@ def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> 
         _restore_batch_norm(classifier, config, dataset, samples)
     classes = [dataset.labels.index(sample.label) for sample in samples]
     views = TrainingViews(cache, places_of(dataset, samples), classes, config)
-    loss = make_loss(config.loss, dataset.info.training_counts).to(fabric.device)
+    loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
     network = fabric.setup_module(classifier)
     optimiser = make_optimiser(classifier, config.optimisation)
     decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
@@ -153,7 +153,7 @@ def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progres
     settings, epoch = config.optimisation, state.epoch
     rng = np.random.default_rng(view_seed(config.seed, epoch, _MIXING))
     torch.manual_seed(view_seed(config.seed, epoch, _DROPOUT))
-    state.views.epoch = epoch
+    state.views.epoch = state.loss.epoch = epoch
     state.network.train()
     order = instance_order(len(state.views), seed=config.seed, epoch=epoch)
     losses: list[float] = []

@@ -1,0 +1,64 @@
+"""The prior is corrected once, and a card says which prior the logits still carry."""
+
+import pytest
+
+from training.choices import EffectiveNumber, InverseFrequency, LogitAdjusted
+from training.config import RunConfig, apply_overrides
+from training.prior import prior_in_logits
+from training.recipes import make_recipe
+
+COUNTS = (100, 50, 20, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "prior"),
+    [
+        ("baseline", "training"),
+        ("focal", "training"),
+        ("ldam", "training"),
+        ("label_aware_smoothing", "training"),
+        ("logit_adjusted", "none"),
+        ("balanced_softmax", "none"),
+        ("weighted_softmax", "none"),
+        ("class_balanced", "none"),
+        ("ldam_drw", "none"),
+        ("equalization", "partial"),
+    ],
+)
+def test_a_recipe_says_which_prior_its_logits_keep(recipe: str, prior: str) -> None:
+    assert prior_in_logits(make_recipe(recipe), COUNTS) == prior
+
+
+def test_half_a_correction_leaves_a_part() -> None:
+    baseline = make_recipe("baseline")
+    assert prior_in_logits(baseline.with_(loss=LogitAdjusted(tau=0.5)), COUNTS) == "partial"
+    assert prior_in_logits(baseline.with_(weights=InverseFrequency(gamma=0.5)), COUNTS) == "partial"
+    assert prior_in_logits(baseline.with_(weights=EffectiveNumber(beta=0.9)), COUNTS) == "partial"
+
+
+def test_two_halves_that_are_meant_leave_none() -> None:
+    both = make_recipe("baseline").with_(
+        loss=LogitAdjusted(tau=0.5), weights=InverseFrequency(gamma=0.5), allow_double_correction=True
+    )
+    assert prior_in_logits(both, COUNTS) == "none"
+
+
+def test_equal_counts_leave_nothing_to_correct() -> None:
+    assert prior_in_logits(make_recipe("baseline"), (7, 7, 7)) == "none"
+
+
+def test_a_prior_that_is_corrected_twice_is_refused_with_both_names_and_the_way_out() -> None:
+    words = ["weights.name=effective_number"]
+    with pytest.raises(ValueError, match="by loss=logit_adjusted and weights=effective_number") as refused:
+        apply_overrides(make_recipe("logit_adjusted"), words)
+    assert "allow_double_correction=true" in str(refused.value)
+    meant = apply_overrides(make_recipe("logit_adjusted"), [*words, "allow_double_correction=true"])
+    assert meant.corrections == ("loss=logit_adjusted", "weights=effective_number")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["loss.tau=0", "weights.name=effective_number"], ["weights.name=effective_number", "weights.beta=0"]],
+)
+def test_a_correction_that_corrects_nothing_does_not_count(words: list[str]) -> None:
+    assert isinstance(apply_overrides(make_recipe("logit_adjusted"), words), RunConfig)

@@ -1,0 +1,42 @@
+"""The class prior that a finished run leaves in its logits, derived from its configuration. Legend: C classes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.choices import Equalization, LogitAdjusted
+from training.class_weights import make_class_weights
+from training.config import RunConfig
+
+_TOLERANCE = 0.02
+"""Natural logarithm: priors within two in a hundred of each other are one prior."""
+
+
+def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64] | None:
+    """log of the prior in the logits [C], up to a constant, where training fits; None where nobody can derive it.
+
+    The best fit to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
+    ``log q + log w - tau * log(prior)``: what the last epoch does counts.
+    """
+    if isinstance(config.loss, Equalization) and config.loss.moves_prior:
+        return None
+    log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
+    tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
+    weights_C = make_class_weights(config.weights, training_counts).numpy()
+    remaining_C: NDArray[np.float64] = log_counts_C + np.log(weights_C) - tau * log_counts_C
+    return remaining_C
+
+
+def prior_in_logits(
+    config: RunConfig, training_counts: Sequence[int]
+) -> Literal["none", "training", "partial"]:
+    """What the card records: the prior of the training images, none, or something between or unknown."""
+    remaining_C = remaining_log_prior(config, training_counts)
+    if remaining_C is None:
+        return "partial"
+    if np.ptp(remaining_C) <= _TOLERANCE:
+        return "none"
+    whole_C = np.log(np.array(training_counts, dtype=np.float64))
+    return "training" if np.ptp(remaining_C - whole_C) <= _TOLERANCE else "partial"
