@@ -143,7 +143,7 @@ class Sampling(Choice):
 
     ``instance``: every image once. ``class_balanced``: all classes alike. ``square_root``: as sqrt(n_i).
     ``progressive``: from instance to class-balanced, linearly over the epochs. ``resampled``: as n_i raised to
-    ``at_least`` and lowered to ``at_most`` (over- and under-sampling to a target). ``after`` is the share of epochs
+    ``at_least`` and lowered to ``at_most``: over- and under-sampling to a target. ``after`` is the share of epochs
     that pass before it begins (deferred re-sampling).
     """
 

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
-from training.choices import ClassWeights, CrossEntropy, EqualWeights, Fraction, Frozen, Loss, Positive
+from training.choices import (
+    ClassWeights,
+    CrossEntropy,
+    EqualWeights,
+    Fraction,
+    Frozen,
+    Loss,
+    Positive,
+    Sampling,
+)
 
 METHODS: dict[str, dict[str, type[BaseModel]]] = {
     part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
@@ -84,6 +93,7 @@ class RunConfig(Frozen):
     model: Model = Model()
     loss: Loss = CrossEntropy()
     weights: ClassWeights = EqualWeights()
+    sampling: Sampling = Sampling()
     allow_double_correction: bool = False
     augment: Augment = Augment()
     optimisation: Optimisation = Optimisation()
@@ -118,7 +128,7 @@ class RunConfig(Frozen):
     @property
     def corrections(self) -> tuple[str, ...]:
         """What moves the class prior, as ``part=name``."""
-        parts = {"loss": self.loss, "weights": self.weights}
+        parts = {"sampling": self.sampling, "loss": self.loss, "weights": self.weights}
         return tuple(f"{part}={choice.name}" for part, choice in parts.items() if choice.moves_prior)
 
     @property

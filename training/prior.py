@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from training.choices import Equalization, LogitAdjusted
 from training.class_weights import make_class_weights
 from training.config import RunConfig
+from training.data.sampler import class_shares
 
 _TOLERANCE = 0.02
 """Natural logarithm: priors within two in a hundred of each other are one prior."""
@@ -23,9 +24,11 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
     if isinstance(config.loss, Equalization) and config.loss.moves_prior:
         return None
     log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
+    last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
+    shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
     tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
     weights_C = make_class_weights(config.weights, training_counts).numpy()
-    remaining_C: NDArray[np.float64] = log_counts_C + np.log(weights_C) - tau * log_counts_C
+    remaining_C: NDArray[np.float64] = np.log(shares_C) + np.log(weights_C) - tau * log_counts_C
     return remaining_C
 
 

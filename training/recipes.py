@@ -11,6 +11,7 @@ from training.choices import (
     InverseFrequency,
     LabelAwareSmoothing,
     LogitAdjusted,
+    Sampling,
 )
 from training.config import Augment, Model, Optimisation, RunConfig
 
@@ -98,6 +99,42 @@ def label_aware_smoothing() -> RunConfig:
     return baseline().with_(recipe="label_aware_smoothing", loss=LabelAwareSmoothing())
 
 
+def class_balanced_sampling() -> RunConfig:
+    """Cross-entropy on batches that show every species equally often (arXiv:1910.09217, p ~ 1)."""
+    return cross_entropy().with_(recipe="class_balanced_sampling", sampling=Sampling(name="class_balanced"))
+
+
+def square_root_sampling() -> RunConfig:
+    """Cross-entropy on batches that show a species as the root of its photos (arXiv:1910.09217, p ~ sqrt(n))."""
+    return cross_entropy().with_(recipe="square_root_sampling", sampling=Sampling(name="square_root"))
+
+
+def progressive_sampling() -> RunConfig:
+    """Cross-entropy on batches from instance to class-balanced, over the epochs (arXiv:1910.09217)."""
+    return cross_entropy().with_(recipe="progressive_sampling", sampling=Sampling(name="progressive"))
+
+
+def over_sampling() -> RunConfig:
+    """Cross-entropy where species under 20 photos are shown as if they had 20 (arXiv:1710.05381)."""
+    return cross_entropy().with_(recipe="over_sampling", sampling=Sampling(name="resampled", at_least=20))
+
+
+def under_sampling() -> RunConfig:
+    """Cross-entropy where species over 20 photos are shown as if they had 20 (arXiv:1710.05381)."""
+    return cross_entropy().with_(recipe="under_sampling", sampling=Sampling(name="resampled", at_most=20))
+
+
+def deferred_resampling() -> RunConfig:
+    """Cross-entropy, class-balanced batches in the last fifth of training (DRS, arXiv:1906.07413)."""
+    sampling = Sampling(name="class_balanced", after=0.8)
+    return cross_entropy().with_(recipe="deferred_resampling", sampling=sampling)
+
+
+def ldam_drs() -> RunConfig:
+    """Label-distribution-aware margins, class-balanced batches in the last fifth (arXiv:1906.07413)."""
+    return ldam().with_(recipe="ldam_drs", sampling=Sampling(name="class_balanced", after=0.8))
+
+
 def transfer() -> RunConfig:
     """Cross-entropy for a few photos a species: only the upper half of a pretrained network learns, at 320 px."""
     return baseline().with_(
@@ -128,6 +165,13 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         ldam_drw,
         equalization,
         label_aware_smoothing,
+        class_balanced_sampling,
+        square_root_sampling,
+        progressive_sampling,
+        over_sampling,
+        under_sampling,
+        deferred_resampling,
+        ldam_drs,
     )
 }
 

@@ -25,7 +25,7 @@ from training.data.cache import PhotoCache, open_cache
 from training.data.dataset import TrainingViews, training_loader, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
-from training.data.sampler import instance_order
+from training.data.sampler import epoch_order
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.mixing import mix
@@ -155,7 +155,14 @@ def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progres
     torch.manual_seed(view_seed(config.seed, epoch, _DROPOUT))
     state.views.epoch = state.loss.epoch = epoch
     state.network.train()
-    order = instance_order(len(state.views), seed=config.seed, epoch=epoch)
+    order = epoch_order(
+        config.sampling,
+        state.views.classes,
+        len(state.loss.weights_C),
+        seed=config.seed,
+        epoch=epoch,
+        epochs=settings.epochs,
+    )
     losses: list[float] = []
     for step, (images_BCHW, labels_B) in enumerate(training_loader(state.views, order, config)):
         set_rate(state.optimiser, lr_factor(epoch + (step + 1) / steps_per_epoch, settings))

@@ -23,6 +23,11 @@ COUNTS = (100, 50, 20, 5, 1)
         ("class_balanced", "none"),
         ("ldam_drw", "none"),
         ("equalization", "partial"),
+        ("class_balanced_sampling", "none"),
+        ("progressive_sampling", "none"),
+        ("deferred_resampling", "none"),
+        ("square_root_sampling", "partial"),
+        ("over_sampling", "partial"),
     ],
 )
 def test_a_recipe_says_which_prior_its_logits_keep(recipe: str, prior: str) -> None:
@@ -54,6 +59,11 @@ def test_a_prior_that_is_corrected_twice_is_refused_with_both_names_and_the_way_
     assert "allow_double_correction=true" in str(refused.value)
     meant = apply_overrides(make_recipe("logit_adjusted"), [*words, "allow_double_correction=true"])
     assert meant.corrections == ("loss=logit_adjusted", "weights=effective_number")
+
+
+def test_balanced_batches_and_an_adjusted_loss_are_refused_together() -> None:
+    with pytest.raises(ValueError, match="by sampling=class_balanced and loss=logit_adjusted"):
+        apply_overrides(make_recipe("balanced_softmax"), ["sampling.name=class_balanced"])
 
 
 @pytest.mark.parametrize(
