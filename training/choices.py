@@ -183,3 +183,84 @@ class PostHoc(Choice):
     def moves_prior(self) -> bool:
         """Unless tau is 0."""
         return self.tau != 0
+
+
+class NoStage(Choice):
+    """The network is finished when its epochs are."""
+
+    name: Literal["none"] = "none"
+
+
+class CRT(Choice):
+    """A new head for the finished backbone, trained on class-balanced draws (arXiv:1910.09217)."""
+
+    name: Literal["crt"] = "crt"
+    epochs: Annotated[int, Field(gt=0)] = 10
+    lr: Positive = 5e-3
+
+    @property
+    def moves_prior(self) -> bool:
+        """By its draws."""
+        return True
+
+
+class LWS(Choice):
+    """One scale for each class's logit, learnt on class-balanced draws (arXiv:1910.09217); needs a linear head."""
+
+    name: Literal["lws"] = "lws"
+    epochs: Annotated[int, Field(gt=0)] = 5
+    lr: Positive = 5e-2
+
+    @property
+    def moves_prior(self) -> bool:
+        """By its draws."""
+        return True
+
+
+class TauNorm(Choice):
+    """Class weights divided by their length to the power ``tau`` (arXiv:1910.09217); needs a linear head.
+
+    ``tau`` None is chosen on the validation photos, from 0 to 2 by 0.1.
+    """
+
+    name: Literal["tau_norm"] = "tau_norm"
+    tau: NotNegative | None = None
+
+    @property
+    def moves_prior(self) -> bool:
+        """Unless tau is 0."""
+        return self.tau != 0
+
+
+class MiSLAS(Choice):
+    """Label-aware smoothing on class-balanced draws after mixup (arXiv:2104.00466); needs a linear head.
+
+    ``shift_batch_norm`` lets the statistics of batch normalisation follow class-balanced photos first.
+    """
+
+    name: Literal["mislas"] = "mislas"
+    epochs: Annotated[int, Field(gt=0)] = 10
+    lr: Positive = 5e-2
+    weight_lr_factor: Fraction = 0.1
+    head: Fraction = 0.4
+    tail: Fraction = 0.1
+    shift_batch_norm: bool = True
+
+    @property
+    def moves_prior(self) -> bool:
+        """By its draws."""
+        return True
+
+
+class NCM(Choice):
+    """Nearest class mean: class weights are the means of the embeddings (arXiv:1910.09217); needs a cosine head."""
+
+    name: Literal["ncm"] = "ncm"
+
+    @property
+    def moves_prior(self) -> bool:
+        """A mean does not know how many it is of."""
+        return True
+
+
+Stage = Annotated[NoStage | CRT | LWS | TauNorm | MiSLAS | NCM, Field(discriminator="name")]

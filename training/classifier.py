@@ -52,6 +52,10 @@ class Classifier(nn.Module):
         logits_BC = self.head(self.dropout(pooled_BD))
         return Outputs(logits_BC, functional.normalize(pooled_BD, dim=1), features_BDhw)
 
+    def pooled(self, pixels_BCHW: Tensor) -> Tensor:
+        """What the head is given: features [B, D], averaged over the grid."""
+        return self.backbone(self.normalise(pixels_BCHW)).mean(dim=(2, 3))  # type: ignore[no-any-return]
+
     def train(self, mode: bool = True) -> "Classifier":
         """Training mode for what learns; frozen stages keep their statistics too."""
         super().train(mode)

@@ -6,19 +6,23 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, model_validator
 
 from training.choices import (
+    Choice,
     ClassWeights,
     CrossEntropy,
     EqualWeights,
     Fraction,
     Frozen,
     Loss,
+    NoStage,
     Positive,
+    PostHoc,
     Sampling,
+    Stage,
 )
 
 METHODS: dict[str, dict[str, type[BaseModel]]] = {
     part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
-    for part, union in (("loss", Loss), ("weights", ClassWeights))
+    for part, union in (("loss", Loss), ("weights", ClassWeights), ("stage", Stage))
 }
 """The parts of a run where another name brings other keys, and what each name stands for."""
 
@@ -94,6 +98,8 @@ class RunConfig(Frozen):
     loss: Loss = CrossEntropy()
     weights: ClassWeights = EqualWeights()
     sampling: Sampling = Sampling()
+    stage: Stage = NoStage()
+    post_hoc: PostHoc = PostHoc()
     allow_double_correction: bool = False
     augment: Augment = Augment()
     optimisation: Optimisation = Optimisation()
@@ -112,6 +118,11 @@ class RunConfig(Frozen):
                 "loss=ldam has margins in cosines: use model.head=cosine model.learn_scale=false "
                 "(the paper's model.cosine_scale is 30)"
             )
+        needed = {"lws": "linear", "tau_norm": "linear", "mislas": "linear", "ncm": "cosine"}
+        if self.model.head != needed.get(self.stage.name, self.model.head):
+            raise ValueError(f"stage={self.stage.name} needs model.head={needed[self.stage.name]}")
+        if self.post_hoc.moves_prior and self.model.head != "linear":
+            raise ValueError("post_hoc takes the prior out of a bias: use model.head=linear")
         return self
 
     @model_validator(mode="after")
@@ -127,9 +138,19 @@ class RunConfig(Frozen):
 
     @property
     def corrections(self) -> tuple[str, ...]:
-        """What moves the class prior, as ``part=name``."""
-        parts = {"sampling": self.sampling, "loss": self.loss, "weights": self.weights}
-        return tuple(f"{part}={choice.name}" for part, choice in parts.items() if choice.moves_prior)
+        """What moves the class prior of the logits, as ``part=name``. A stage with a new head begins from none."""
+        choices: list[tuple[str, Choice]] = [
+            (f"stage={self.stage.name}", self.stage),
+            (f"post_hoc.tau={self.post_hoc.tau}", self.post_hoc),
+        ]
+        if self.stage.name not in ("crt", "ncm"):
+            choices = [
+                (f"sampling={self.sampling.name}", self.sampling),
+                (f"loss={self.loss.name}", self.loss),
+                (f"weights={self.weights.name}", self.weights),
+                *choices,
+            ]
+        return tuple(name for name, choice in choices if choice.moves_prior)
 
     @property
     def crop_size_px(self) -> int:

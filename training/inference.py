@@ -44,6 +44,21 @@ def network_logits(
     return np.concatenate(parts).astype(np.float64) if parts else np.zeros((0, 0))
 
 
+@torch.inference_mode()
+def network_embeddings(
+    classifier: Classifier, cache: PhotoCache, places: Sequence[int], *, mirrored: bool = False
+) -> NDArray[np.float64]:
+    """Pooled features [N, D] before normalisation to length one; ``mirrored`` appends those of mirrored photos."""
+    classifier.eval()
+    device = next(classifier.parameters()).device
+    parts: list[list[NDArray[np.float32]]] = [[], []]
+    for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE):
+        pixels_BCHW = to_pixels(batch, device)
+        for side, views_BCHW in enumerate((pixels_BCHW, pixels_BCHW.flip(3)) if mirrored else (pixels_BCHW,)):
+            parts[side].append(classifier.pooled(views_BCHW).float().cpu().numpy())
+    return np.concatenate([*parts[0], *parts[1]]).astype(np.float64)
+
+
 def to_pixels(images_BHWC: Tensor, device: torch.device) -> Tensor:
     """uint8 [B, H, W, 3] -> float [B, 3, H, W] in 0 to 255, laid out as convolutions like it."""
     return images_BHWC.to(device).permute(0, 3, 1, 2).float()

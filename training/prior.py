@@ -19,16 +19,22 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
     """log of the prior in the logits [C], up to a constant, where training fits; None where nobody can derive it.
 
     The best fit to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
-    ``log q + log w - tau * log(prior)``: what the last epoch does counts.
+    ``log q + log w - tau * log(prior)``: what the last epoch does counts. A second stage on class-balanced draws, or
+    of class means, keeps none; post-hoc adjustment then takes its share.
     """
-    if isinstance(config.loss, Equalization) and config.loss.moves_prior:
-        return None
     log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
+    if config.stage.name in ("crt", "lws", "mislas", "ncm"):
+        return -config.post_hoc.tau * log_counts_C
+    equalized = isinstance(config.loss, Equalization) and config.loss.moves_prior
+    if equalized or (config.stage.name == "tau_norm" and config.stage.moves_prior):
+        return None
     last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
     shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
     tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
     weights_C = make_class_weights(config.weights, training_counts).numpy()
-    remaining_C: NDArray[np.float64] = np.log(shares_C) + np.log(weights_C) - tau * log_counts_C
+    remaining_C: NDArray[np.float64] = (
+        np.log(shares_C) + np.log(weights_C) - (tau + config.post_hoc.tau) * log_counts_C
+    )
     return remaining_C
 
 

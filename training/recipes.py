@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from training.choices import (
+    CRT,
     LDAM,
+    LWS,
+    NCM,
     CrossEntropy,
     EffectiveNumber,
     Equalization,
@@ -11,7 +14,10 @@ from training.choices import (
     InverseFrequency,
     LabelAwareSmoothing,
     LogitAdjusted,
+    MiSLAS,
+    PostHoc,
     Sampling,
+    TauNorm,
 )
 from training.config import Augment, Model, Optimisation, RunConfig
 
@@ -135,6 +141,36 @@ def ldam_drs() -> RunConfig:
     return ldam().with_(recipe="ldam_drs", sampling=Sampling(name="class_balanced", after=0.8))
 
 
+def logit_adjusted_post_hoc() -> RunConfig:
+    """The baseline, its prior taken from the logits after training (arXiv:2007.07314), tau = 1."""
+    return baseline().with_(recipe="logit_adjusted_post_hoc", post_hoc=PostHoc(tau=1.0))
+
+
+def crt() -> RunConfig:
+    """The baseline, then a new head on balanced draws of cached embeddings (arXiv:1910.09217)."""
+    return baseline().with_(recipe="crt", stage=CRT())
+
+
+def lws() -> RunConfig:
+    """The baseline, then one learnt scale a species on balanced draws of cached embeddings (arXiv:1910.09217)."""
+    return baseline().with_(recipe="lws", stage=LWS())
+
+
+def tau_norm() -> RunConfig:
+    """The baseline, then class weights divided by a power of their length, chosen on val (arXiv:1910.09217)."""
+    return baseline().with_(recipe="tau_norm", stage=TauNorm())
+
+
+def ncm() -> RunConfig:
+    """A cosine head, then the mean embedding of each species in its place (arXiv:1910.09217)."""
+    return cross_entropy().with_(recipe="ncm", model={"head": "cosine"}, stage=NCM())
+
+
+def mislas() -> RunConfig:
+    """Mixup, then label-aware smoothing on balanced draws with shifted statistics (arXiv:2104.00466)."""
+    return cross_entropy().with_(recipe="mislas", optimisation={"mixup_alpha": 1.0}, stage=MiSLAS())
+
+
 def transfer() -> RunConfig:
     """Cross-entropy for a few photos a species: only the upper half of a pretrained network learns, at 320 px."""
     return baseline().with_(
@@ -172,6 +208,12 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         under_sampling,
         deferred_resampling,
         ldam_drs,
+        logit_adjusted_post_hoc,
+        crt,
+        lws,
+        tau_norm,
+        ncm,
+        mislas,
     )
 }
 

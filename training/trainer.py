@@ -26,6 +26,7 @@ from training.data.dataset import TrainingViews, training_loader, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.sampler import epoch_order
+from training.finish import finish
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.mixing import mix
@@ -77,6 +78,7 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
             save_checkpoint(folder, _snapshot(state))
             progress.epoch(record)
     final = cast(Classifier, state.average.module)
+    finish(final, config, dataset)
     save_weights(folder, final)
     return final.eval()
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from training.identities import losses, sampling
+from training.identities import after, losses, sampling
 from training.identities.check import Check
 
-CHECKS: tuple[Check, ...] = (*losses.CHECKS.found, *sampling.CHECKS.found)
+CHECKS: tuple[Check, ...] = (*losses.CHECKS.found, *sampling.CHECKS.found, *after.CHECKS.found)
 
 
 def verdicts(checks: Iterable[Check] = CHECKS) -> Iterator[tuple[Check, bool, str]]:

@@ -28,6 +28,12 @@ COUNTS = (100, 50, 20, 5, 1)
         ("deferred_resampling", "none"),
         ("square_root_sampling", "partial"),
         ("over_sampling", "partial"),
+        ("logit_adjusted_post_hoc", "none"),
+        ("crt", "none"),
+        ("lws", "none"),
+        ("mislas", "none"),
+        ("ncm", "none"),
+        ("tau_norm", "partial"),
     ],
 )
 def test_a_recipe_says_which_prior_its_logits_keep(recipe: str, prior: str) -> None:
@@ -59,6 +65,17 @@ def test_a_prior_that_is_corrected_twice_is_refused_with_both_names_and_the_way_
     assert "allow_double_correction=true" in str(refused.value)
     meant = apply_overrides(make_recipe("logit_adjusted"), [*words, "allow_double_correction=true"])
     assert meant.corrections == ("loss=logit_adjusted", "weights=effective_number")
+
+
+def test_a_stage_on_balanced_draws_is_a_correction_unless_its_head_begins_anew() -> None:
+    with pytest.raises(ValueError, match="by loss=logit_adjusted and stage=lws"):
+        apply_overrides(make_recipe("logit_adjusted"), ["stage.name=lws"])
+    assert apply_overrides(make_recipe("logit_adjusted"), ["stage.name=crt"]).corrections == ("stage=crt",)
+
+
+def test_a_prior_taken_after_training_counts_as_one_of_the_corrections() -> None:
+    with pytest.raises(ValueError, match=r"by loss=logit_adjusted and post_hoc\.tau=1\.0"):
+        apply_overrides(make_recipe("logit_adjusted"), ["post_hoc.tau=1"])
 
 
 def test_balanced_batches_and_an_adjusted_loss_are_refused_together() -> None:

@@ -1,6 +1,5 @@
 """Samplers in a real run: repeated photos are other views, workers change nothing, a switch survives a kill."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,33 +7,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.drawn_photos import draw_moth
 from training.choices import EffectiveNumber, Sampling
 from training.config import RunConfig
 from training.data.cache import open_cache
 from training.data.dataset import TrainingViews, training_loader
-from training.data.index import read_index
-from training.data.prepared import Dataset, make_dataset
+from training.data.prepared import Dataset
 from training.data.sampler import class_shares, epoch_order
 from training.recipes import make_recipe
 from training.trainer import train
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Three drawn species with 9, 6 and 3 photos, one of each to validate on."""
-    folder = tmp_path_factory.mktemp("photos")
-    for kind in range(3):
-        (folder / f"species-{kind}").mkdir()
-        for number in range(9 - 3 * kind):
-            draw_moth(kind, seed=number, size=(48, 48)).save(folder / f"species-{kind}" / f"{number}.png")
-    index = read_index(folder)
-    samples = [
-        replace(sample, split="val" if sample.path.endswith("0.png") else "train") for sample in index.samples
-    ]
-    return make_dataset(
-        tmp_path_factory.mktemp("data"), index.root, samples, index.taxa, command="prepare", num_problems=0
-    )
 
 
 def views_of(dataset: Dataset, config: RunConfig) -> TrainingViews:
@@ -43,8 +23,8 @@ def views_of(dataset: Dataset, config: RunConfig) -> TrainingViews:
     return TrainingViews(cache, range(len(dataset.samples)), classes, config)
 
 
-def test_a_photo_drawn_again_in_an_epoch_is_seen_in_another_view(dataset: Dataset) -> None:
-    views = views_of(dataset, make_recipe("debug"))
+def test_a_photo_drawn_again_in_an_epoch_is_seen_in_another_view(tiny_dataset: Dataset) -> None:
+    views = views_of(tiny_dataset, make_recipe("debug"))
     first, again = views[4], views[4 + len(views)]
     assert first[1] == again[1]
     assert not first[0].equal(again[0])
@@ -52,10 +32,10 @@ def test_a_photo_drawn_again_in_an_epoch_is_seen_in_another_view(dataset: Datase
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_balanced_batches_are_the_same_at_any_number_of_workers(dataset: Dataset, workers: int) -> None:
+def test_balanced_batches_are_the_same_at_any_number_of_workers(tiny_dataset: Dataset, workers: int) -> None:
     def batches(num_workers: int) -> list[torch.Tensor]:
         config = make_recipe("debug").with_(workers=num_workers)
-        views = views_of(dataset, config)
+        views = views_of(tiny_dataset, config)
         order = epoch_order(Sampling(name="class_balanced"), views.classes, 3, seed=0, epoch=1, epochs=2)
         loader: DataLoader[tuple[torch.Tensor, int]] = training_loader(views, order, config)
         return [part for batch in loader for part in batch]
@@ -81,23 +61,23 @@ def test_a_class_without_photos_is_never_drawn() -> None:
     ids=["re-weighting", "re-sampling"],
 )
 def test_a_run_stopped_before_or_behind_its_switch_ends_with_the_same_weights(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
 ) -> None:
     config = make_recipe("debug").with_(optimisation={"epochs": 4, "lr": 0.05, "ema_decay": 0.0}, **changes)
     for name in ("whole", "stopped", "plain"):
         (tmp_path / name).mkdir()
-    whole = train(config, dataset, tmp_path / "whole").state_dict()
+    whole = train(config, tiny_dataset, tmp_path / "whole").state_dict()
 
     for stop in (1, 2, 3):
         with monkeypatch.context() as patched:
             patched.setattr("training.trainer.append_metrics", _stopping_after(stop))
             with pytest.raises(KeyboardInterrupt):
-                train(config, dataset, tmp_path / "stopped")
-    resumed = train(config, dataset, tmp_path / "stopped").state_dict()
+                train(config, tiny_dataset, tmp_path / "stopped")
+    resumed = train(config, tiny_dataset, tmp_path / "stopped").state_dict()
     assert all(whole[key].equal(resumed[key]) for key in whole)
 
     without = config.with_(weights={"name": "equal"}, sampling={"name": "instance"})
-    plain = train(without, dataset, tmp_path / "plain").state_dict()
+    plain = train(without, tiny_dataset, tmp_path / "plain").state_dict()
     assert not all(whole[key].equal(plain[key]) for key in whole)
 
 

@@ -1,0 +1,106 @@
+"""What happens to a network once its epochs are over: the second stage of its configuration, and the post-hoc prior.
+
+Legend: N images, C classes, D features.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.preprocess import Preprocessing
+from training import choices, stages
+from training.classifier import Classifier
+from training.config import RunConfig
+from training.data.cache import PhotoCache
+from training.data.prepared import Dataset
+from training.data.sampler import draw_by_class
+from training.evaluate import class_indices
+from training.heads import CosineHead
+from training.inference import BATCH_SIZE, evaluation_cache, network_embeddings, places_of, to_pixels
+from training.losses import log_prior
+from training.post_hoc import adjust_logits
+from training.stages import Embedded
+
+
+def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
+    """Change a trained network as its configuration asks for: its head, and for shifted statistics its buffers.
+
+    Raises ValueError where validation photos are needed and missing.
+    """
+    if config.stage.name != "none":
+        photos = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
+        if isinstance(config.stage, choices.MiSLAS) and config.stage.shift_batch_norm:
+            _shift_on_balanced_photos(classifier, config, dataset, photos)
+        head = _second_stage(classifier, config, dataset, photos)
+        classifier.head.load_state_dict(head.state_dict())
+    if config.post_hoc.moves_prior:
+        take_prior(cast(nn.Linear, classifier.head), dataset.info.training_counts, config.post_hoc.tau)
+
+
+def _second_stage(
+    classifier: Classifier, config: RunConfig, dataset: Dataset, photos: PhotoCache
+) -> nn.Module:
+    stage, head, seed = config.stage, classifier.head, config.seed
+    if isinstance(stage, choices.TauNorm):
+        validation = _embedded(classifier, dataset, photos, "val") if dataset.split("val") else None
+        return stages.tau_norm(cast(nn.Linear, head), validation, stage)
+    train = _embedded(classifier, dataset, photos, "train", mirrored=config.augment.flip)
+    if isinstance(stage, choices.CRT):
+        return stages.crt(config.model, train, stage, len(dataset.labels), seed=seed)
+    if isinstance(stage, choices.NCM):
+        return stages.ncm(cast(CosineHead, head), train)
+    linear = stages.copy_linear(cast(nn.Linear, head))
+    if isinstance(stage, choices.MiSLAS):
+        return stages.mislas(linear, train, dataset.info.training_counts, stage, seed=seed)
+    assert isinstance(stage, choices.LWS)
+    return stages.lws(linear, train, stage, seed=seed)
+
+
+@torch.no_grad()
+def take_prior(head: nn.Linear, training_counts: Sequence[int], tau: float) -> None:
+    """Post-hoc logit adjustment, for good: ``tau * log(prior)`` leaves by way of the bias."""
+    bias_1C = head.bias.detach().cpu().double().numpy()[np.newaxis]
+    adjusted_1C = adjust_logits(bias_1C, log_prior(training_counts).double().numpy(), tau=tau)
+    head.bias.copy_(torch.from_numpy(adjusted_1C[0]))
+
+
+@torch.no_grad()
+def shift_batch_norm(classifier: Classifier, photos: PhotoCache, places: Sequence[int]) -> None:
+    """Let the statistics of learnt batch normalisation go on over these photos; nothing else changes.
+
+    Zhong et al. (2021), section 3.3.
+    """
+    device = next(classifier.parameters()).device
+    classifier.eval()
+    for module in classifier.backbone.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.weight.requires_grad:
+            module.train()
+    for first in range(0, len(places), BATCH_SIZE):
+        batch = places[first : first + BATCH_SIZE]
+        if len(batch) > 1:
+            images_BHWC = torch.from_numpy(np.stack([photos[place] for place in batch]))
+            classifier(to_pixels(images_BHWC, device))
+    classifier.eval()
+
+
+def _shift_on_balanced_photos(
+    classifier: Classifier, config: RunConfig, dataset: Dataset, photos: PhotoCache
+) -> None:
+    samples = dataset.split("train")
+    classes, num_classes = class_indices(dataset, samples).tolist(), len(dataset.labels)
+    shares_C = np.full(num_classes, 1 / num_classes)
+    draws = draw_by_class(classes, shares_C, len(classes), seed=config.seed)
+    places = places_of(dataset, samples)
+    shift_batch_norm(classifier, photos, [places[draw % len(classes)] for draw in draws])
+
+
+def _embedded(
+    classifier: Classifier, dataset: Dataset, photos: PhotoCache, split: str, *, mirrored: bool = False
+) -> Embedded:
+    samples = dataset.split(split)
+    embeddings_ND = network_embeddings(classifier, photos, places_of(dataset, samples), mirrored=mirrored)
+    labels_N = np.tile(class_indices(dataset, samples), 2 if mirrored else 1)
+    return Embedded(torch.from_numpy(embeddings_ND).float(), torch.from_numpy(labels_N))
