@@ -13,6 +13,7 @@ from training.choices import (
     Fraction,
     Frozen,
     Loss,
+    Mixing,
     NoStage,
     Positive,
     PostHoc,
@@ -28,7 +29,11 @@ METHODS: dict[str, dict[str, type[BaseModel]]] = {
 
 
 class Augment(Frozen):
-    """Random views of a training photo. Flips and hue can change what a species is, so both are settings."""
+    """Random views of a training photo. Flips and hue can change what a species is, so both are settings.
+
+    ``policy`` adds RandAugment (arXiv:1909.13719), ``policy_ops`` changes of strength ``policy_magnitude`` out of 31,
+    or TrivialAugment (arXiv:2103.10158), one change of any strength.
+    """
 
     scale_min: Annotated[float, Field(gt=0, le=1)] = 0.5
     ratio: Annotated[float, Field(ge=1)] = 4 / 3
@@ -39,6 +44,9 @@ class Augment(Frozen):
     saturation: Fraction = 0.2
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     erase: Fraction = 0.0
+    policy: Literal["none", "randaugment", "trivialaugment"] = "none"
+    policy_ops: Annotated[int, Field(ge=1)] = 2
+    policy_magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 
 
 class Model(Frozen):
@@ -102,6 +110,7 @@ class RunConfig(Frozen):
     post_hoc: PostHoc = PostHoc()
     allow_double_correction: bool = False
     augment: Augment = Augment()
+    mixing: Mixing = Mixing()
     optimisation: Optimisation = Optimisation()
 
     @model_validator(mode="after")

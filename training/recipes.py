@@ -15,6 +15,7 @@ from training.choices import (
     LabelAwareSmoothing,
     LogitAdjusted,
     MiSLAS,
+    Mixing,
     PostHoc,
     Sampling,
     TauNorm,
@@ -141,6 +142,40 @@ def ldam_drs() -> RunConfig:
     return ldam().with_(recipe="ldam_drs", sampling=Sampling(name="class_balanced", after=0.8))
 
 
+def mixup() -> RunConfig:
+    """Cross-entropy and mixup with shares from Beta(1, 1) (arXiv:1710.09412)."""
+    return cross_entropy().with_(recipe="mixup", optimisation={"mixup_alpha": 1.0})
+
+
+def cutmix() -> RunConfig:
+    """Cross-entropy and CutMix with shares from Beta(1, 1) (arXiv:1905.04899)."""
+    return cross_entropy().with_(recipe="cutmix", optimisation={"mixup_alpha": 0.0, "cutmix_alpha": 1.0})
+
+
+def remix() -> RunConfig:
+    """Mixup whose label goes to the rarer species where the other is three times as frequent (arXiv:2007.03943)."""
+    return mixup().with_(recipe="remix", mixing=Mixing(remix=True))
+
+
+def cmo() -> RunConfig:
+    """Patches of rare species over half the batches (context-rich minority oversampling, arXiv:2112.00412)."""
+    return cross_entropy().with_(recipe="cmo", optimisation={"mixup_alpha": 0.0}, mixing=Mixing(cmo=0.5))
+
+
+def randaugment() -> RunConfig:
+    """The baseline with RandAugment (arXiv:1909.13719) in the place of rotation and colour."""
+    return baseline().with_(recipe="randaugment", augment=_policy("randaugment"))
+
+
+def trivialaugment() -> RunConfig:
+    """The baseline with TrivialAugment (arXiv:2103.10158) in the place of rotation and colour."""
+    return baseline().with_(recipe="trivialaugment", augment=_policy("trivialaugment"))
+
+
+def _policy(name: str) -> dict[str, object]:
+    return {"policy": name, "rotate_deg": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
+
+
 def logit_adjusted_post_hoc() -> RunConfig:
     """The baseline, its prior taken from the logits after training (arXiv:2007.07314), tau = 1."""
     return baseline().with_(recipe="logit_adjusted_post_hoc", post_hoc=PostHoc(tau=1.0))
@@ -208,6 +243,12 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         under_sampling,
         deferred_resampling,
         ldam_drs,
+        mixup,
+        cutmix,
+        remix,
+        cmo,
+        randaugment,
+        trivialaugment,
         logit_adjusted_post_hoc,
         crt,
         lws,

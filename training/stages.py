@@ -142,7 +142,7 @@ def _fit(
         draws = draw_by_class(
             classes.tolist(), present_C / present_C.sum(), len(classes), seed=view_seed(seed, epoch, _STAGE)
         )
-        for batch in (torch.tensor(draws) % len(classes)).split(_BATCH_SIZE):
+        for batch in torch.split(torch.tensor(draws) % len(classes), _BATCH_SIZE):
             loss_B = loss(head(train.embeddings_ND[batch]), train.labels_N[batch])
             optimiser.zero_grad()
             loss_B.mean().backward()

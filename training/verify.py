@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from training.identities import after, losses, sampling
+from training.identities import after, losses, mixing, sampling
 from training.identities.check import Check
 
-CHECKS: tuple[Check, ...] = (*losses.CHECKS.found, *sampling.CHECKS.found, *after.CHECKS.found)
+CHECKS: tuple[Check, ...] = (
+    *losses.CHECKS.found,
+    *sampling.CHECKS.found,
+    *mixing.CHECKS.found,
+    *after.CHECKS.found,
+)
 
 
 def verdicts(checks: Iterable[Check] = CHECKS) -> Iterator[tuple[Check, bool, str]]:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training import finish as finishing
+from models.preprocess import Preprocessing
 from training.classifier import Classifier
 from training.config import RunConfig, apply_overrides
 from training.data.prepared import Dataset
@@ -79,7 +79,7 @@ def test_frozen_statistics_are_not_shifted(
     network = trained(tiny("model.frozen_stages=1"), tiny_dataset, tmp_path, monkeypatch)
     network.backbone.requires_grad_(False)
     before = state(network.backbone)
-    photos = evaluation_cache(tiny_dataset, finishing.Preprocessing(size_px=32, fit="crop"))
+    photos = evaluation_cache(tiny_dataset, Preprocessing(size_px=32, fit="crop"))
     shift_batch_norm(network, photos, [0, 1, 2])
     assert all(value.equal(before[key]) for key, value in network.backbone.state_dict().items())
 
@@ -89,7 +89,7 @@ def test_the_post_hoc_prior_leaves_by_way_of_the_bias(
 ) -> None:
     config = tiny("post_hoc.tau=1")
     counts = tiny_dataset.info.training_counts
-    photos = evaluation_cache(tiny_dataset, finishing.Preprocessing(size_px=32, fit="crop"))
+    photos = evaluation_cache(tiny_dataset, Preprocessing(size_px=32, fit="crop"))
     network = trained(config, tiny_dataset, tmp_path, monkeypatch)
     before = network_logits(network, photos, [0, 1, 2], torch.device("cpu"))
     finish(network, config, tiny_dataset)

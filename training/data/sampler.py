@@ -40,14 +40,15 @@ def class_shares(
     [0.75, 0.25]
     """
     counts = np.asarray(counts_C, dtype=np.float64)
-    instance, balanced = counts / counts.sum(), (counts > 0) / np.count_nonzero(counts)
+    instance: NDArray[np.float64] = counts / counts.sum()
+    balanced: NDArray[np.float64] = (counts > 0) / np.count_nonzero(counts)
     if sampling.name == "instance" or epoch < switch_epoch(sampling.after, epochs):
         return instance
     if sampling.name == "class_balanced":
         return balanced
     if sampling.name == "progressive":
         progress = epoch / max(epochs - 1, 1)
-        return (1 - progress) * instance + progress * balanced
+        return np.average([instance, balanced], axis=0, weights=[1 - progress, progress])
     wanted = np.sqrt(counts) if sampling.name == "square_root" else _resampled(sampling, counts)
     shares: NDArray[np.float64] = wanted / wanted.sum()
     return shares
@@ -71,9 +72,17 @@ def epoch_order(
 
 
 def draw_by_class(
-    classes: Sequence[int], shares_C: NDArray[np.float64], num_draws: int, *, seed: int
+    classes: Sequence[int],
+    shares_C: NDArray[np.float64],
+    num_draws: int,
+    *,
+    seed: int,
+    first_round: int = 0,
 ) -> list[int]:
-    """Classes drawn independently by their shares; within a class its photos in turn, shuffled for each round."""
+    """Classes drawn independently by their shares; within a class its photos in turn, shuffled for each round.
+
+    A photo's repetitions count from ``first_round``.
+    """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(shares_C), size=num_draws, p=shares_C)
     members = np.argsort(classes, kind="stable")
@@ -83,6 +92,6 @@ def draw_by_class(
         photos = members[starts[place] : starts[place + 1]]
         (turns,) = np.nonzero(drawn == place)
         rounds = -(-len(turns) // len(photos))
-        repeated = [rng.permutation(photos) + turn * len(classes) for turn in range(rounds)]
+        repeated = [rng.permutation(photos) + (first_round + turn) * len(classes) for turn in range(rounds)]
         order[turns] = np.concatenate(repeated)[: len(turns)]
     return order.tolist()
