@@ -96,6 +96,24 @@ Loss = Annotated[
 ]
 
 
+class Experts(Choice):
+    """``num`` copies of the last stage and the head on one stem; the answer is the mean of their logits.
+
+    ``priors``: all experts have the run's loss, or with ``spread`` three are trained for the training prior, for equal
+    classes and for the reversed prior (SADE, arXiv:2107.09249). ``diversity`` rewards experts for differing from
+    their mean (RIDE, arXiv:2010.01809).
+    """
+
+    num: Annotated[int, Field(ge=1, le=8)] = 1
+    priors: Literal["same", "spread"] = "same"
+    diversity: NotNegative = 0.0
+
+    @property
+    def moves_prior(self) -> bool:
+        """Where they are trained for several."""
+        return self.priors == "spread"
+
+
 class EqualWeights(Choice):
     """Every image counts the same."""
 

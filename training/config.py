@@ -10,6 +10,7 @@ from training.choices import (
     ClassWeights,
     CrossEntropy,
     EqualWeights,
+    Experts,
     Fraction,
     Frozen,
     Loss,
@@ -104,6 +105,7 @@ class RunConfig(Frozen):
     threads: Annotated[int, Field(ge=0)] = 0
     model: Model = Model()
     loss: Loss = CrossEntropy()
+    experts: Experts = Experts()
     weights: ClassWeights = EqualWeights()
     sampling: Sampling = Sampling()
     stage: Stage = NoStage()
@@ -135,6 +137,17 @@ class RunConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _experts_fit(self) -> "RunConfig":
+        several = self.experts.num > 1
+        if several and (self.stage.name != "none" or self.post_hoc.moves_prior):
+            raise ValueError("stage and post_hoc change one head: they do not go with several experts")
+        if self.experts.diversity and not several:
+            raise ValueError("experts.diversity needs several experts: experts.num=3")
+        if self.experts.priors == "spread" and (self.experts.num != 3 or self.loss.name != "cross_entropy"):
+            raise ValueError("experts.priors=spread is three experts on cross-entropy: experts.num=3")
+        return self
+
+    @model_validator(mode="after")
     def _corrected_once(self) -> "RunConfig":
         found = self.corrections
         if len(found) > 1 and not self.allow_double_correction:
@@ -157,6 +170,7 @@ class RunConfig(Frozen):
                 (f"sampling={self.sampling.name}", self.sampling),
                 (f"loss={self.loss.name}", self.loss),
                 (f"weights={self.weights.name}", self.weights),
+                (f"experts.priors={self.experts.priors}", self.experts),
                 *choices,
             ]
         return tuple(name for name, choice in choices if choice.moves_prior)

@@ -15,6 +15,16 @@ from torch.nn import functional
 from training import choices
 
 
+def reversed_log_prior(training_counts: Sequence[int]) -> Tensor:
+    """The log prior with the most frequent class's value given to the rarest, and so on, float32 [C].
+
+    >>> [round(value, 3) for value in reversed_log_prior([6, 3, 1]).exp().tolist()]
+    [0.1, 0.3, 0.6]
+    """
+    ascending_C, places_C = log_prior(training_counts).sort(stable=True)
+    return torch.empty_like(ascending_C).scatter(0, places_C, ascending_C.flip(0))
+
+
 def log_prior(training_counts: Sequence[int]) -> Tensor:
     """log(n_i / N), float32 [C]. Raises ValueError for a class without images.
 
@@ -49,6 +59,24 @@ class LogitAdjusted(nn.Module):
         )
 
 
+class ReversedPrior(nn.Module):
+    """Cross-entropy on logits shifted to favour the tail: ``log(prior) - 2 * log(reversed prior)``.
+
+    The third expert of SADE (Zhang et al., 2022), trained as if the rarest class were the most frequent.
+    """
+
+    shift_C: Tensor
+
+    def __init__(self, training_counts: Sequence[int]) -> None:
+        super().__init__()
+        shift_C = log_prior(training_counts) - 2 * reversed_log_prior(training_counts)
+        self.register_buffer("shift_C", shift_C)
+
+    def forward(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
+        """Loss of each image [B]."""
+        return functional.cross_entropy(_widened(logits_BC) + self.shift_C, labels_B, reduction="none")
+
+
 class Focal(nn.Module):
     """``-(1 - p_y)^gamma * log p_y`` with p the softmax (Lin et al., 2017, eq. 4, in its softmax form)."""
 
@@ -64,7 +92,7 @@ class Focal(nn.Module):
 
 
 class LDAM(nn.Module):
-    """Cross-entropy after the true class's cosine was lowered by its margin (Cao et al., 2019, eq. 13).
+    """Cross-entropy after the true class's cosine was lowered by its margin (Cao et al., 2019).
 
     The margin is ``max_margin * (n_i / n_min)^(-1/4)``. Logits arrive as ``scale`` times the cosine, as the head
     gives them and a bundle exports them, so the margin is scaled here and once.
@@ -116,7 +144,7 @@ class Equalization(nn.Module):
 
 
 class LabelAwareSmoothing(nn.Module):
-    """Label smoothing that grows with the class's images (Zhong et al., 2021, eq. 5 with its concave sine).
+    """Label smoothing that grows with the class's images (Zhong et al., 2021, the concave sine).
 
     ``tail + (head - tail) * sin(pi / 2 * (n_i - n_min) / (n_max - n_min))``, and ``head`` for all where counts are
     equal. Smoothing is torch's, over all C classes, as in the authors' code; their text spreads it over C - 1.

@@ -78,7 +78,7 @@ def mix(
 def remix(batch: MixedBatch, counts_C: Tensor, *, kappa: float, tau: float) -> MixedBatch:
     """The rarer label alone where classes are ``kappa`` times apart and the frequent one's share is under ``tau``.
 
-    Chou et al. (2020), eq. 5: images stay as they were mixed, shares of labels become one number an image.
+    Chou et al. (2020): images stay as they were mixed, shares of labels become one number an image.
     """
     first_B, other_B = (
         counts_C.to(labels.device)[labels] for labels in (batch.labels_B, batch.other_labels_B)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from training.choices import EqualWeights
 from training.class_weights import make_class_weights
 from training.config import RunConfig
-from training.losses import make_loss
+from training.experts import ExpertsLoss
+from training.losses import LogitAdjusted, ReversedPrior, make_loss
 from training.schedule import switch_epoch
 
 
@@ -42,10 +43,24 @@ class Objective(nn.Module):
 
 def make_objective(config: RunConfig, training_counts: Sequence[int]) -> Objective:
     """The loss and class weights that a configuration names, on its schedule."""
-    loss = make_loss(config.loss, training_counts, scale=config.model.cosine_scale)
+    loss = _make_loss(config, training_counts)
     after = 0.0 if isinstance(config.weights, EqualWeights) else config.weights.after
     return Objective(
         loss,
         make_class_weights(config.weights, training_counts),
         first_epoch=switch_epoch(after, config.optimisation.epochs),
     )
+
+
+def _make_loss(config: RunConfig, training_counts: Sequence[int]) -> nn.Module:
+    def single() -> nn.Module:
+        return make_loss(config.loss, training_counts, scale=config.model.cosine_scale)
+
+    experts = config.experts
+    if experts.num == 1:
+        return single()
+    if experts.priors == "spread":
+        losses = [single(), LogitAdjusted(training_counts), ReversedPrior(training_counts)]
+    else:
+        losses = [single() for _ in range(experts.num)]
+    return ExpertsLoss(losses, diversity=experts.diversity)

@@ -30,7 +30,7 @@ def adjust_logits(
 
 
 def tau_normalised(weight_CD: NDArray[np.float64], tau: float) -> NDArray[np.float64]:
-    """Each row divided by its length to the power tau (Kang et al., 2020, eq. 4). A bias is left out with it.
+    """Each row divided by its length to the power tau (Kang et al., 2020). A bias is left out with it.
 
     >>> tau_normalised(np.array([[3.0, 4.0]]), 1.0).tolist()
     [[0.6, 0.8]]

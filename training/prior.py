@@ -10,6 +10,7 @@ from training.choices import Equalization, LogitAdjusted
 from training.class_weights import make_class_weights
 from training.config import RunConfig
 from training.data.sampler import class_shares
+from training.losses import log_prior, reversed_log_prior
 
 _TOLERANCE = 0.02
 """Natural logarithm: priors within two in a hundred of each other are one prior."""
@@ -30,12 +31,24 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
         return None
     last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
     shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
-    tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
     weights_C = make_class_weights(config.weights, training_counts).numpy()
     remaining_C: NDArray[np.float64] = (
-        np.log(shares_C) + np.log(weights_C) - (tau + config.post_hoc.tau) * log_counts_C
+        np.log(shares_C)
+        + np.log(weights_C)
+        - config.post_hoc.tau * log_counts_C
+        - _shift(config, training_counts)
     )
     return remaining_C
+
+
+def _shift(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64]:
+    """What the loss adds to the logits in training [C], so that they do without; of several experts the mean."""
+    log_prior_C = log_prior(training_counts).double().numpy()
+    if config.experts.priors == "spread":
+        reversed_C = reversed_log_prior(training_counts).double().numpy()
+        return (2 * log_prior_C - 2 * reversed_C) / 3
+    tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
+    return tau * log_prior_C
 
 
 def prior_in_logits(

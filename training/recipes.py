@@ -10,6 +10,7 @@ from training.choices import (
     CrossEntropy,
     EffectiveNumber,
     Equalization,
+    Experts,
     Focal,
     InverseFrequency,
     LabelAwareSmoothing,
@@ -142,6 +143,16 @@ def ldam_drs() -> RunConfig:
     return ldam().with_(recipe="ldam_drs", sampling=Sampling(name="class_balanced", after=0.8))
 
 
+def ride() -> RunConfig:
+    """Three experts on one stem with margins, re-weighting and a reward for diversity (arXiv:2010.01809)."""
+    return ldam_drw().with_(recipe="ride", experts=Experts(num=3, diversity=0.2))
+
+
+def sade() -> RunConfig:
+    """Three experts on one stem, for the training, the equal and the reversed prior (arXiv:2107.09249)."""
+    return cross_entropy().with_(recipe="sade", experts=Experts(num=3, priors="spread"))
+
+
 def mixup() -> RunConfig:
     """Cross-entropy and mixup with shares from Beta(1, 1) (arXiv:1710.09412)."""
     return cross_entropy().with_(recipe="mixup", optimisation={"mixup_alpha": 1.0})
@@ -243,6 +254,8 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         under_sampling,
         deferred_resampling,
         ldam_drs,
+        ride,
+        sade,
         mixup,
         cutmix,
         remix,

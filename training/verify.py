@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from training.identities import after, losses, mixing, sampling
+from training.identities import after, experts, losses, mixing, sampling
 from training.identities.check import Check
 
-CHECKS: tuple[Check, ...] = (
-    *losses.CHECKS.found,
-    *sampling.CHECKS.found,
-    *mixing.CHECKS.found,
-    *after.CHECKS.found,
+CHECKS: tuple[Check, ...] = tuple(
+    check for module in (losses, sampling, mixing, experts, after) for check in module.CHECKS.found
 )
 
 

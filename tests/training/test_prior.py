@@ -34,6 +34,8 @@ COUNTS = (100, 50, 20, 5, 1)
         ("mislas", "none"),
         ("ncm", "none"),
         ("tau_norm", "partial"),
+        ("ride", "none"),
+        ("sade", "partial"),
     ],
 )
 def test_a_recipe_says_which_prior_its_logits_keep(recipe: str, prior: str) -> None:

@@ -65,7 +65,7 @@ def _pastes(mixing: Mixing, epoch: int, epochs: int) -> bool:
 
 
 def foreground_draws(classes: Sequence[int], num_classes: int, num_draws: int, *, seed: int) -> list[int]:
-    """Photos whose class is drawn as 1 / n_i (Park et al., 2022, eq. 3 with r = 1)."""
+    """Photos whose class is drawn as 1 / n_i (Park et al., 2022, r = 1)."""
     counts_C = np.bincount(classes, minlength=num_classes)
     shares_C = np.where(counts_C > 0, 1 / np.maximum(counts_C, 1), 0.0)
     return draw_by_class(classes, shares_C / shares_C.sum(), num_draws, seed=seed, first_round=_OTHER_VIEWS)
