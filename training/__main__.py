@@ -13,7 +13,7 @@ from models import bundle
 from models.preprocess import Preprocessing
 from training.config import apply_overrides
 from training.crossval import cross_validate, read_cross_validation
-from training.data.imbalance import cut_to_profile
+from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
 from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
@@ -43,6 +43,10 @@ def prepare(
     test_folds: Annotated[str, typer.Option(help="Folds to judge on, such as 1,2.")] = "",
     long_tail_factor: Annotated[float, typer.Option(help="Cut training photos to a long tail.")] = 0,
     max_count: Annotated[int, typer.Option(help="Training photos of the most frequent species.")] = 8,
+    long_tail_profile: Annotated[Profile, typer.Option(help="Shape of both tails.")] = "exponential",
+    test_long_tail_factor: Annotated[float, typer.Option(help="Cut test photos to a long tail too.")] = 0,
+    test_max_count: Annotated[int, typer.Option(help="Test photos of the species that has most.")] = 8,
+    test_from_tail: Annotated[bool, typer.Option(help="Most test photos for the rarest species.")] = False,
     seed: int = 0,
 ) -> None:
     """Read photos, split them without leaks and profile the tail.
@@ -54,7 +58,7 @@ def prepare(
     if long_tail_factor:
         samples = cut_to_profile(
             index.samples,
-            profile="exponential",
+            profile=long_tail_profile,
             max_count=max_count,
             factor=long_tail_factor,
             val_fraction=val_fraction,
@@ -65,6 +69,15 @@ def prepare(
     else:
         samples = mark_leaks(
             split_samples(index.samples, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+        )
+    if test_long_tail_factor:
+        samples = cut_test_to_profile(
+            samples,
+            profile=long_tail_profile,
+            max_count=test_max_count,
+            factor=test_long_tail_factor,
+            from_tail=test_from_tail,
+            seed=seed,
         )
     _write(index, samples, out)
 
