@@ -22,8 +22,10 @@ from training.evaluate import evaluate_logits, table
 from training.export import BundleText, load_run
 from training.export import export as export_run
 from training.inference import bundle_logits, evaluation_cache, network_logits, places_of
+from training.prior import remaining_log_prior
 from training.recipes import make_recipe
 from training.run_folder import begin_run, read_run
+from training.target_prior import answer_for, prior_of_card, read_target
 from training.trainer import train as train_run
 from training.verify import verdicts
 
@@ -126,6 +128,9 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Run folder or bundle folder.")],
     data: DataFolder,
     split: str = "test",
+    target_prior: Annotated[
+        str, typer.Option(help="Answer for this class prior: uniform, or a JSON file of label to share.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Judge a run or a bundle on one split: a table, and for a run its evaluation-SPLIT.json.
@@ -142,14 +147,17 @@ def evaluate(
         read = bundle.read(model)
         if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
             raise ValueError(f"{model}: its species list is not that of {data}")
-        temperature = read.card.calibration.temperature
+        temperature, prior_C = read.card.calibration.temperature, prior_of_card(read.card)
         logits_NC = bundle_logits(read, evaluation_cache(dataset, read.card.preprocessing), places)
     else:
         config, classifier = load_run(model, len(dataset.labels))
         cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
         logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
+        prior_C = remaining_log_prior(config, dataset.info.training_counts)
+    if target_prior:
+        logits_NC = answer_for(logits_NC, prior_C, read_target(target_prior, dataset.labels))
     evaluation = evaluate_logits(logits_NC, dataset, samples, split=split, temperature=temperature)
-    if not is_bundle:  # a bundle never changes: its sums would no longer hold
+    if not is_bundle and not target_prior:  # a bundle never changes: its sums would no longer hold
         (model / f"evaluation-{split}.json").write_text(evaluation.model_dump_json(indent=1) + "\n")
     typer.echo(evaluation.model_dump_json(indent=1) if as_json else table(evaluation))
 
