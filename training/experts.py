@@ -35,7 +35,7 @@ class ExpertHeads(nn.Module):
 
     def forward(self, embedding_KBxD: Tensor) -> Tensor:
         """Logits of embeddings [K * B, D] that lie expert by expert."""
-        parts = embedding_KBxD.unflatten(0, (len(self.heads), -1))
+        parts = torch.unflatten(embedding_KBxD, 0, (len(self.heads), -1))
         logits_KBC = torch.stack([head(part) for head, part in zip(self.heads, parts, strict=True)])
         return logits_KBC if self.training else logits_KBC.mean(dim=0)
 

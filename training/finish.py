@@ -27,8 +27,7 @@ from training.stages import Embedded
 
 def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
     """Change a trained network as its configuration asks for: its head, and for shifted statistics its buffers.
-
-    Raises ValueError where validation photos are needed and missing.
+    ``check_finish`` has said that it can.
     """
     if config.stage.name != "none":
         photos = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
@@ -40,13 +39,22 @@ def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
         take_prior(cast(nn.Linear, classifier.head), dataset.info.training_counts, config.post_hoc.tau)
 
 
+def check_finish(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse before the first epoch what could not be finished after the last. Raises ValueError."""
+    chosen = isinstance(config.stage, choices.TauNorm) and config.stage.tau is None
+    if chosen and not dataset.split("val"):
+        raise ValueError("tau is chosen on validation photos, and there are none: give stage.tau a number")
+
+
 def _second_stage(
     classifier: Classifier, config: RunConfig, dataset: Dataset, photos: PhotoCache
 ) -> nn.Module:
     stage, head, seed = config.stage, classifier.head, config.seed
     if isinstance(stage, choices.TauNorm):
-        validation = _embedded(classifier, dataset, photos, "val") if dataset.split("val") else None
-        return stages.tau_norm(cast(nn.Linear, head), validation, stage)
+        linear, tau = cast(nn.Linear, head), stage.tau
+        if tau is None:
+            tau = stages.best_tau(linear, _embedded(classifier, dataset, photos, "val"))
+        return stages.tau_norm(linear, tau)
     train = _embedded(classifier, dataset, photos, "train", mirrored=config.augment.flip)
     if isinstance(stage, choices.CRT):
         return stages.crt(config.model, train, stage, len(dataset.labels), seed=seed)

@@ -17,11 +17,12 @@ _TOLERANCE = 0.02
 
 
 def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64] | None:
-    """log of the prior in the logits [C], up to a constant, where training fits; None where nobody can derive it.
+    """log of the prior in the logits [C], up to a constant; None where nobody can derive it.
 
-    The best fit to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
-    ``log q + log w - tau * log(prior)``: what the last epoch does counts. A second stage on class-balanced draws, or
-    of class means, keeps none; post-hoc adjustment then takes its share.
+    The best fit of cross-entropy to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
+    ``log q + log w - tau * log(prior)``: what the last epoch does counts. Focal loss, margins and smoothing keep about
+    the same. A second stage on class-balanced draws, or of class means, keeps none; post-hoc adjustment then takes
+    its share.
     """
     log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
     if config.stage.name in ("crt", "lws", "mislas", "ncm"):
@@ -46,9 +47,10 @@ def _shift(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.floa
     log_prior_C = log_prior(training_counts).double().numpy()
     if config.experts.priors == "spread":
         reversed_C = reversed_log_prior(training_counts).double().numpy()
-        return (2 * log_prior_C - 2 * reversed_C) / 3
+        return np.mean([0 * log_prior_C, log_prior_C, log_prior_C - 2 * reversed_C], axis=0)
     tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
-    return tau * log_prior_C
+    shift_C: NDArray[np.float64] = tau * log_prior_C
+    return shift_C
 
 
 def prior_in_logits(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -82,17 +83,20 @@ def mislas(
     return scaled.merged()
 
 
-def tau_norm(head: nn.Linear, validation: Embedded | None, choice: choices.TauNorm) -> nn.Linear:
-    """Weights divided by their length to the power tau, no bias. Raises ValueError where tau cannot be chosen."""
-    weight_CD = head.weight.detach().cpu().double().numpy()
-    tau = choice.tau
-    if tau is None:
-        if validation is None:
-            raise ValueError(
-                "tau is chosen on validation photos, and there are none: give stage.tau a number"
-            )
-        tau = choose_tau(weight_CD, validation.embeddings_ND.double().numpy(), validation.labels_N.numpy())
-    return _linear(torch.from_numpy(tau_normalised(weight_CD, tau)).float(), torch.zeros(head.out_features))
+def best_tau(head: nn.Linear, validation: Embedded) -> float:
+    """The tau of best macro recall on validation images. Raises ValueError for none."""
+    embeddings_ND = validation.embeddings_ND.double().numpy()
+    return choose_tau(_weights(head), embeddings_ND, validation.labels_N.numpy())
+
+
+def tau_norm(head: nn.Linear, tau: float) -> nn.Linear:
+    """Weights divided by their length to the power tau, no bias."""
+    weight_CD = torch.from_numpy(tau_normalised(_weights(head), tau)).float()
+    return _linear(weight_CD, torch.zeros(head.out_features))
+
+
+def _weights(head: nn.Linear) -> NDArray[np.float64]:
+    return head.weight.detach().cpu().double().numpy()
 
 
 def prototypes(train: Embedded, num_classes: int) -> Tensor:

@@ -26,7 +26,7 @@ from training.data.cache import PhotoCache, open_cache
 from training.data.dataset import TrainingViews, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
-from training.finish import finish
+from training.finish import check_finish, finish
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.mixing import Labelled, Mixer
@@ -56,6 +56,7 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
 
     Killed at any moment and started again, it ends with the same weights on the same machine.
     """
+    check_finish(config, dataset)
     samples = dataset.split("train")
     state = _begin(config, dataset, samples)
     _resume(state, folder)

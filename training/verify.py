@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from training.identities import after, experts, losses, mixing, sampling
+from training.identities import after, experts, losses, mixing, prior, sampling
 from training.identities.check import Check
 
 CHECKS: tuple[Check, ...] = tuple(
-    check for module in (losses, sampling, mixing, experts, after) for check in module.CHECKS.found
+    check for module in (losses, sampling, mixing, experts, after, prior) for check in module.CHECKS.found
 )
 
 

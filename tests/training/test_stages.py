@@ -116,16 +116,23 @@ def test_taking_the_prior_twice_at_half_strength_is_taking_it_once() -> None:
     assert halves.weight.equal(whole.weight)
 
 
-def test_tau_is_chosen_on_validation_photos_and_refused_where_there_are_none(
+def test_tau_is_chosen_on_validation_photos(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny("stage.name=tau_norm")
     network = trained(config, tiny_dataset, tmp_path, monkeypatch)
-    without = tiny_dataset.with_samples(tiny_dataset.split("train"))
-    with pytest.raises(ValueError, match=r"give stage\.tau a number"):
-        finish(network, config, without)
     finish(network, config, tiny_dataset)
     assert cast(nn.Linear, network.head).bias.equal(torch.zeros(3))
+
+
+def test_without_validation_photos_tau_is_asked_for_before_anything_is_trained(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    without = tiny_dataset.with_samples(tiny_dataset.split("train"))
+    with pytest.raises(ValueError, match=r"give stage\.tau a number"):
+        train(tiny("stage.name=tau_norm"), without, tmp_path)
+    assert not list(tmp_path.iterdir())
+    train(tiny("stage.name=tau_norm", "stage.tau=1"), without, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -85,13 +85,19 @@ def draw_by_class(
     """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(shares_C), size=num_draws, p=shares_C)
-    members = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(np.asarray(classes)[members], np.arange(len(shares_C) + 1))
+    members_of, turns_of = _places_by_class(classes, len(shares_C)), _places_by_class(drawn, len(shares_C))
     order = np.empty(num_draws, dtype=np.int64)
-    for place in np.unique(drawn):
-        photos = members[starts[place] : starts[place + 1]]
-        (turns,) = np.nonzero(drawn == place)
+    for photos, turns in zip(members_of, turns_of, strict=True):
+        if not len(turns):
+            continue
         rounds = -(-len(turns) // len(photos))
         repeated = [rng.permutation(photos) + (first_round + turn) * len(classes) for turn in range(rounds)]
         order[turns] = np.concatenate(repeated)[: len(turns)]
     return order.tolist()
+
+
+def _places_by_class(classes: Sequence[int] | NDArray[np.int64], num_classes: int) -> list[NDArray[np.intp]]:
+    """Where each class stands, without a pass for each."""
+    places = np.argsort(classes, kind="stable")
+    starts = np.searchsorted(np.asarray(classes)[places], np.arange(1, num_classes))
+    return np.split(places, starts)

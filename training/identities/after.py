@@ -156,5 +156,5 @@ def _pure() -> bool:
     before = {key: value.clone() for key, value in head.state_dict().items()}
     stages.lws(head, train, choices.LWS(epochs=1), seed=0)
     stages.mislas(head, train, COUNTS, choices.MiSLAS(epochs=1), seed=0)
-    stages.tau_norm(head, train, choices.TauNorm())
+    stages.tau_norm(head, stages.best_tau(head, train))
     return all(bool(value.equal(before[key])) for key, value in head.state_dict().items())
