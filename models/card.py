@@ -84,8 +84,10 @@ class ModelCard(_Frozen):
     group_rule: GroupRule
     preprocessing: Preprocessing
     embedding_dim: Annotated[int, Field(gt=0)]
-    logit_prior: Literal["none", "training"]
-    """Class prior left in the logits: ``training`` for plain cross-entropy, ``none`` after a correction."""
+    logit_prior: Literal["none", "training", "partial"]
+    """Class prior left in the logits: ``training`` for plain cross-entropy, ``none`` after a correction, ``partial``
+    where a part of it was taken out or nobody can derive how much.
+    """
     calibration: Calibration
     reliability: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
     """What a decision must reach where a request does not say."""

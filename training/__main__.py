@@ -1,4 +1,4 @@
-"""The command line: prepare, train, evaluate, export. Reads arguments and prints; the work is elsewhere."""
+"""The command line: prepare, train, evaluate, export, verify. Reads arguments and prints; the work is elsewhere."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from models import bundle
 from models.preprocess import Preprocessing
 from training.config import apply_overrides
 from training.crossval import cross_validate, read_cross_validation
-from training.data.imbalance import cut_to_profile
+from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
 from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
@@ -22,9 +22,12 @@ from training.evaluate import evaluate_logits, table
 from training.export import BundleText, load_run
 from training.export import export as export_run
 from training.inference import bundle_logits, evaluation_cache, network_logits, places_of
+from training.prior import remaining_log_prior
 from training.recipes import make_recipe
 from training.run_folder import begin_run, read_run
+from training.target_prior import answer_for, prior_of_card, read_target
 from training.trainer import train as train_run
+from training.verify import verdicts
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -42,6 +45,10 @@ def prepare(
     test_folds: Annotated[str, typer.Option(help="Folds to judge on, such as 1,2.")] = "",
     long_tail_factor: Annotated[float, typer.Option(help="Cut training photos to a long tail.")] = 0,
     max_count: Annotated[int, typer.Option(help="Training photos of the most frequent species.")] = 8,
+    long_tail_profile: Annotated[Profile, typer.Option(help="Shape of both tails.")] = "exponential",
+    test_long_tail_factor: Annotated[float, typer.Option(help="Cut test photos to a long tail too.")] = 0,
+    test_max_count: Annotated[int, typer.Option(help="Test photos of the species that has most.")] = 8,
+    test_from_tail: Annotated[bool, typer.Option(help="Most test photos for the rarest species.")] = False,
     seed: int = 0,
 ) -> None:
     """Read photos, split them without leaks and profile the tail.
@@ -53,7 +60,7 @@ def prepare(
     if long_tail_factor:
         samples = cut_to_profile(
             index.samples,
-            profile="exponential",
+            profile=long_tail_profile,
             max_count=max_count,
             factor=long_tail_factor,
             val_fraction=val_fraction,
@@ -64,6 +71,15 @@ def prepare(
     else:
         samples = mark_leaks(
             split_samples(index.samples, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+        )
+    if test_long_tail_factor:
+        samples = cut_test_to_profile(
+            samples,
+            profile=long_tail_profile,
+            max_count=test_max_count,
+            factor=test_long_tail_factor,
+            from_tail=test_from_tail,
+            seed=seed,
         )
     _write(index, samples, out)
 
@@ -112,6 +128,9 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Run folder or bundle folder.")],
     data: DataFolder,
     split: str = "test",
+    target_prior: Annotated[
+        str, typer.Option(help="Answer for this class prior: uniform, or a JSON file of label to share.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Judge a run or a bundle on one split: a table, and for a run its evaluation-SPLIT.json.
@@ -128,14 +147,17 @@ def evaluate(
         read = bundle.read(model)
         if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
             raise ValueError(f"{model}: its species list is not that of {data}")
-        temperature = read.card.calibration.temperature
+        temperature, prior_C = read.card.calibration.temperature, prior_of_card(read.card)
         logits_NC = bundle_logits(read, evaluation_cache(dataset, read.card.preprocessing), places)
     else:
         config, classifier = load_run(model, len(dataset.labels))
         cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
         logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
+        prior_C = remaining_log_prior(config, dataset.info.training_counts)
+    if target_prior:
+        logits_NC = answer_for(logits_NC, prior_C, read_target(target_prior, dataset.labels))
     evaluation = evaluate_logits(logits_NC, dataset, samples, split=split, temperature=temperature)
-    if not is_bundle:  # a bundle never changes: its sums would no longer hold
+    if not is_bundle and not target_prior:  # a bundle never changes: its sums would no longer hold
         (model / f"evaluation-{split}.json").write_text(evaluation.model_dump_json(indent=1) + "\n")
     typer.echo(evaluation.model_dump_json(indent=1) if as_json else table(evaluation))
 
@@ -178,6 +200,20 @@ def export(
     judged = read_cross_validation(crossval) if crossval else None
     written = export_run(run, dataset, name=name, version=version, out=out, text=words, crossval=judged)
     typer.echo(f"{written.path}  sha256 {written.sha256}")
+
+
+@app.command()
+def verify() -> None:
+    """Check that every method is what its name says: one line an identity, in seconds on the CPU; 1 where one fails.
+
+    Example: python -m training verify
+    """
+    failed = 0
+    for _, holds, line in verdicts():
+        typer.echo(line)
+        failed += not holds
+    if failed:
+        raise ValueError(f"{failed} identities do not hold")
 
 
 def _command() -> str:

@@ -59,6 +59,16 @@ class Backbone(nn.Module):
             blocks = list(getattr(network, "blocks", None) or getattr(network, "stages", []))
         return [nn.ModuleList(stem), *blocks]  # type: ignore[list-item]
 
+    def last_stage(self) -> tuple[nn.Module, str]:
+        """Where the last of the stages hangs: its parent and its name there. Raises ValueError for unnamed stages."""
+        network = self.network
+        if hasattr(network, "layer4"):
+            return network, "layer4"
+        for name in ("blocks", "stages"):
+            if blocks := getattr(network, name, None):
+                return blocks, str(len(blocks) - 1)
+        raise ValueError(f"{self.name} does not name its stages: it cannot have several experts")
+
 
 def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: bool = False) -> Backbone:
     """A backbone by timm's name with weights from ``none``, ``timm``, a ``.npz`` or a ``.safetensors`` file.

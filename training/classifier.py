@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from training.backbones import Backbone, make_backbone
 from training.config import RunConfig
+from training.experts import ExpertHeads, branch
 from training.folding import fold_batch_norm
 from training.heads import make_head
 
@@ -46,10 +47,14 @@ class Classifier(nn.Module):
         return self.outputs(pixels_BCHW).logits_BC
 
     def outputs(self, pixels_BCHW: Tensor) -> Outputs:
-        """Logits, L2-normalised embedding and feature map."""
+        """Logits, L2-normalised embedding and feature map; of several experts the mean, and in training all logits."""
         features_BDhw = self.backbone(self.normalise(pixels_BCHW))
         pooled_BD = features_BDhw.mean(dim=(2, 3))
         logits_BC = self.head(self.dropout(pooled_BD))
+        if isinstance(self.head, ExpertHeads):
+            experts = len(self.head.heads)
+            features_BDhw = features_BDhw.unflatten(0, (experts, -1)).mean(dim=0)
+            pooled_BD = pooled_BD.unflatten(0, (experts, -1)).mean(dim=0)
         return Outputs(logits_BC, functional.normalize(pooled_BD, dim=1), features_BDhw)
 
     def pooled(self, pixels_BCHW: Tensor) -> Tensor:
@@ -80,7 +85,12 @@ def make_classifier(config: RunConfig, num_classes: int, *, same_padding: bool =
     backbone = make_backbone(
         config.model.backbone, config.model.pretrained, config.size_px, same_padding=same_padding
     )
+    num_experts = config.experts.num
+    if num_experts > 1:
+        names = (config.model.backbone, config.model.pretrained, config.size_px)
+        branch(backbone, [make_backbone(*names, same_padding=same_padding) for _ in range(num_experts - 1)])
     if config.model.batch_norm == "fold":
         fold_batch_norm(backbone.network)
-    head = make_head(config.model.head, backbone.embedding_dim, num_classes)
+    heads = [make_head(config.model, backbone.embedding_dim, num_classes) for _ in range(num_experts)]
+    head = ExpertHeads(heads) if num_experts > 1 else heads[0]
     return Classifier(backbone, head, dropout=config.model.dropout, frozen_stages=config.model.frozen_stages)

@@ -1,38 +1,40 @@
 """What a training run is, as data. Frozen, validated, and nothing else: no files, seeds or downloads happen here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+from training.choices import (
+    Choice,
+    ClassWeights,
+    CrossEntropy,
+    EqualWeights,
+    Experts,
+    Fraction,
+    Frozen,
+    Loss,
+    Mixing,
+    NoStage,
+    Positive,
+    PostHoc,
+    Sampling,
+    Stage,
+)
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CrossEntropy(_Frozen):
-    """Softmax cross-entropy; ``label_smoothing`` as torch defines it."""
-
-    name: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: Fraction = 0.0
-
-
-class LogitAdjusted(_Frozen):
-    """Cross-entropy on logits shifted by ``tau * log(prior)`` (arXiv:2007.07314); tau = 1 is balanced softmax."""
-
-    name: Literal["logit_adjusted"] = "logit_adjusted"
-    tau: float = 1.0
-    label_smoothing: Fraction = 0.0
-
-
-Loss = Annotated[CrossEntropy | LogitAdjusted, Field(discriminator="name")]
+METHODS: dict[str, dict[str, type[BaseModel]]] = {
+    part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
+    for part, union in (("loss", Loss), ("weights", ClassWeights), ("stage", Stage))
+}
+"""The parts of a run where another name brings other keys, and what each name stands for."""
 
 
-class Augment(_Frozen):
-    """Random views of a training photo. Flips and hue can change what a species is, so both are settings."""
+class Augment(Frozen):
+    """Random views of a training photo. Flips and hue can change what a species is, so both are settings.
+
+    ``policy`` adds RandAugment (arXiv:1909.13719), ``policy_ops`` changes of strength ``policy_magnitude`` out of 31,
+    or TrivialAugment (arXiv:2103.10158), one change of any strength.
+    """
 
     scale_min: Annotated[float, Field(gt=0, le=1)] = 0.5
     ratio: Annotated[float, Field(ge=1)] = 4 / 3
@@ -43,26 +45,34 @@ class Augment(_Frozen):
     saturation: Fraction = 0.2
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     erase: Fraction = 0.0
+    policy: Literal["none", "randaugment", "trivialaugment"] = "none"
+    policy_ops: Annotated[int, Field(ge=1)] = 2
+    policy_magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 
 
-class Model(_Frozen):
+class Model(Frozen):
     """Backbone by timm's name, its weights, and how much of it learns.
 
     ``pretrained``: ``none``, ``timm`` (timm's hub) or a file: ``.npz`` as in the dequantised MobileNetV2 weights,
     or ``.safetensors`` in timm's names. ``frozen_stages`` stages, counted from the stem, keep their weights and
     statistics. ``batch_norm``: ``learn``, or ``fold`` it into the convolutions of pretrained weights, with the
-    statistics that they came with.
+    statistics that they came with. A ``cosine`` head multiplies cosines by ``cosine_scale``, which learns unless
+    ``learn_scale`` is off. ``pretrained_share`` of every weight of the backbone goes back, when training has ended,
+    to what it was before (WiSE-FT, arXiv:2109.01903).
     """
 
     backbone: str = "mobilenetv2_100"
     pretrained: str = "none"
     head: Literal["linear", "cosine"] = "linear"
+    cosine_scale: Positive = 16.0
+    learn_scale: bool = True
     dropout: Fraction = 0.0
     frozen_stages: Annotated[int, Field(ge=0)] = 0
     batch_norm: Literal["learn", "fold"] = "learn"
+    pretrained_share: Fraction = 0.0
 
 
-class Optimisation(_Frozen):
+class Optimisation(Frozen):
     """AdamW with warm-up and cosine decay. Rates are for the head; the backbone's is ``backbone_lr_factor`` of it."""
 
     epochs: Annotated[int, Field(gt=0)] = 24
@@ -78,24 +88,11 @@ class Optimisation(_Frozen):
     clip_norm: Annotated[float, Field(ge=0)] = 1.0
 
 
-class Finish(_Frozen):
-    """What is done to a network when its training has ended, in this order; nothing by default.
-
-    ``pretrained_share`` of every backbone weight is what it was before training (WiSE-FT, Wortsman et al., 2022).
-    ``discriminant_share`` of the head is a linear discriminant of the training photos' embeddings.
-    ``choose_tau`` adds ``-tau * log(prior)`` to the logits, tau from a grid by macro recall on validation photos:
-    what the loss's own correction left of the classes' frequencies.
-    """
-
-    pretrained_share: Fraction = 0.0
-    discriminant_share: Fraction = 0.0
-    choose_tau: bool = False
-
-
-class RunConfig(_Frozen):
+class RunConfig(Frozen):
     """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``train_size_px`` may be
     under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
-    evaluation size undoes that (Touvron et al., 2019).
+    evaluation size undoes that (Touvron et al., 2019). A run that corrects the class prior more than once is refused
+    unless ``allow_double_correction`` says that it is meant.
     """
 
     recipe: str
@@ -110,21 +107,89 @@ class RunConfig(_Frozen):
     threads: Annotated[int, Field(ge=0)] = 0
     model: Model = Model()
     loss: Loss = CrossEntropy()
+    experts: Experts = Experts()
+    weights: ClassWeights = EqualWeights()
+    sampling: Sampling = Sampling()
+    stage: Stage = NoStage()
+    post_hoc: PostHoc = PostHoc()
+    allow_double_correction: bool = False
     augment: Augment = Augment()
+    mixing: Mixing = Mixing()
     optimisation: Optimisation = Optimisation()
-    finish: Finish = Finish()
 
     @model_validator(mode="after")
-    def _agrees(self) -> "RunConfig":
+    def _sizes(self) -> "RunConfig":
         if self.cache_side_px < self.size_px:
             raise ValueError(f"canvas_px {self.cache_side_px} must be at least size_px {self.size_px}")
-        if (self.finish.discriminant_share or self.finish.choose_tau) and self.model.head != "linear":
-            raise ValueError("finish changes a linear map: use model.head=linear")
-        if self.finish.pretrained_share and self.model.batch_norm != "fold":
+        return self
+
+    @model_validator(mode="after")
+    def _head_fits(self) -> "RunConfig":
+        fixed = self.model.head == "cosine" and not self.model.learn_scale
+        if self.loss.name == "ldam" and not fixed:
             raise ValueError(
-                "finish.pretrained_share mixes weights, not statistics: use model.batch_norm=fold"
+                "loss=ldam has margins in cosines: use model.head=cosine model.learn_scale=false "
+                "(the paper's model.cosine_scale is 30)"
+            )
+        needed = {
+            "lws": "linear",
+            "tau_norm": "linear",
+            "mislas": "linear",
+            "discriminant": "linear",
+            "ncm": "cosine",
+        }
+        if self.model.head != needed.get(self.stage.name, self.model.head):
+            raise ValueError(f"stage={self.stage.name} needs model.head={needed[self.stage.name]}")
+        if self.post_hoc.moves_prior and self.model.head != "linear":
+            raise ValueError("post_hoc takes the prior out of a bias: use model.head=linear")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_mix(self) -> "RunConfig":
+        if self.model.pretrained_share and self.model.batch_norm != "fold":
+            raise ValueError(
+                "model.pretrained_share mixes weights, not statistics: use model.batch_norm=fold"
             )
         return self
+
+    @model_validator(mode="after")
+    def _experts_fit(self) -> "RunConfig":
+        several = self.experts.num > 1
+        if several and (self.stage.name != "none" or self.post_hoc.moves_prior):
+            raise ValueError("stage and post_hoc change one head: they do not go with several experts")
+        if self.experts.diversity and not several:
+            raise ValueError("experts.diversity needs several experts: experts.num=3")
+        if self.experts.priors == "spread" and (self.experts.num != 3 or self.loss.name != "cross_entropy"):
+            raise ValueError("experts.priors=spread is three experts on cross-entropy: experts.num=3")
+        return self
+
+    @model_validator(mode="after")
+    def _corrected_once(self) -> "RunConfig":
+        found = self.corrections
+        if len(found) > 1 and not self.allow_double_correction:
+            raise ValueError(
+                f"the class prior is corrected {len(found)} times, by {' and '.join(found)}; each is meant to be the "
+                "only one, and together they favour the tail too much: take one away, or say "
+                "allow_double_correction=true"
+            )
+        return self
+
+    @property
+    def corrections(self) -> tuple[str, ...]:
+        """What moves the class prior of the logits, as ``part=name``. A stage with a new head begins from none."""
+        choices: list[tuple[str, Choice]] = [
+            (f"stage={self.stage.name}", self.stage),
+            (f"post_hoc.tau={self.post_hoc.tau}", self.post_hoc),
+        ]
+        if self.stage.name not in ("crt", "ncm"):
+            choices = [
+                (f"sampling={self.sampling.name}", self.sampling),
+                (f"loss={self.loss.name}", self.loss),
+                (f"weights={self.weights.name}", self.weights),
+                (f"experts.priors={self.experts.priors}", self.experts),
+                *choices,
+            ]
+        return tuple(name for name, choice in choices if choice.moves_prior)
 
     @property
     def crop_size_px(self) -> int:
@@ -157,8 +222,25 @@ def apply_overrides(config: RunConfig, overrides: list[str]) -> RunConfig:
         key, separator, text = word.partition("=")
         if not separator:
             raise ValueError(f"{word!r} is not key=value")
-        _put(data, key, text)
+        part, _, rest = key.partition(".")
+        if part in METHODS and rest == "name":
+            data[part] = _of_method(part, text, data[part])
+        else:
+            _put(data, key, text)
     return RunConfig.model_validate(data)
+
+
+def defaults_of(part: str, name: str) -> BaseModel:
+    """The method ``name`` of a part that offers several, such as ``loss``. Raises ValueError listing the names."""
+    if name not in METHODS[part]:
+        raise ValueError(f"unknown {part}.name {name!r}: choose from {', '.join(METHODS[part])}")
+    return METHODS[part][name]()
+
+
+def _of_method(part: str, name: str, before: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of a method, with what the one before it also had."""
+    defaults = defaults_of(part, name).model_dump()
+    return {key: before.get(key, value) for key, value in defaults.items()} | {"name": name}
 
 
 def _put(data: dict[str, Any], key: str, text: str) -> None:

@@ -31,7 +31,7 @@ from training.data.cache import PhotoCache
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, evaluate_logits, table
 from training.inference import evaluation_cache, network_logits, places_of
-from training.losses import prior_in_logits
+from training.prior import prior_in_logits
 from training.run_folder import CONFIG, RunRecord, read_run
 
 MAX_LOGIT_DIFFERENCE = 1e-3
@@ -201,7 +201,7 @@ def _card(
         group_rule=dataset.info.group_rule,
         preprocessing=Preprocessing(size_px=config.size_px, fit=config.fit),
         embedding_dim=backbone.embedding_dim,
-        logit_prior="none" if prior_in_logits(config.loss) == "none" else "training",
+        logit_prior=prior_in_logits(config, dataset.info.training_counts),
         calibration=judgement.calibration,
         figures=_figures(judgement.evaluation),
         limits=text.limits,

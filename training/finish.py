@@ -1,102 +1,147 @@
-"""From trained weights to final ones: mixed with what they began as, a discriminant in the head, frequencies taken out.
+"""What happens to a network once its epochs are over: the second stage of its configuration, and the post-hoc prior.
 
-Legend: N photos, C classes, D features.
+Legend: N images, C classes, D features.
 """
+
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from models.preprocess import Preprocessing
+from training import choices, stages
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.data.cache import PhotoCache
 from training.data.prepared import Dataset
-from training.discriminant import Floats, LinearHead, blend, discriminant_head
+from training.data.sampler import draw_by_class
 from training.evaluate import class_indices
-from training.inference import evaluation_cache, network_embeddings, network_logits, places_of
-
-TAUS = tuple(step / 20 for step in range(41))
-"""0 to 2, of the logits' own spread."""
+from training.heads import CosineHead
+from training.inference import (
+    BATCH_SIZE,
+    evaluation_cache,
+    network_embeddings,
+    network_logits,
+    places_of,
+    to_pixels,
+)
+from training.losses import log_prior
+from training.post_hoc import adjust_logits, best_prior_tau
+from training.stages import Embedded
 
 
 def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
-    """Do to a trained network, in place, what its configuration says. The test split is not looked at.
-
-    Raises ValueError where tau is to be chosen and there are no validation photos.
+    """Change a trained network as its configuration asks for: its weights towards what they were, its head, and for
+    shifted statistics its buffers. ``check_finish`` has said that it can. The test split is not looked at.
     """
-    wanted = config.finish
+    if config.model.pretrained_share:
+        began_as = make_classifier(config, len(dataset.labels))
+        mix_backbone(classifier.backbone, began_as.backbone, config.model.pretrained_share)
     photos = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
-    if wanted.pretrained_share:
-        _mix_backbone(classifier, make_classifier(config, len(dataset.labels)), wanted.pretrained_share)
-    if wanted.discriminant_share:
-        _blend_head(classifier, dataset, photos, wanted.discriminant_share)
-    if wanted.choose_tau:
-        _take_frequencies_out(classifier, dataset, photos)
+    if config.stage.name != "none":
+        if isinstance(config.stage, choices.MiSLAS) and config.stage.shift_batch_norm:
+            _shift_on_balanced_photos(classifier, config, dataset, photos)
+        head = _second_stage(classifier, config, dataset, photos)
+        classifier.head.load_state_dict(head.state_dict())
+    if config.post_hoc.moves_prior:
+        tau = config.post_hoc.tau
+        if tau is None:
+            tau = _best_prior_tau(classifier, dataset, photos)
+        take_prior(cast(nn.Linear, classifier.head), dataset.info.training_counts, tau)
 
 
 @torch.no_grad()
-def _mix_backbone(trained: Classifier, began_as: Classifier, share: float) -> None:
-    start = dict(began_as.backbone.named_parameters())
-    for name, parameter in trained.backbone.named_parameters():
+def mix_backbone(trained: nn.Module, began_as: nn.Module, share: float) -> None:
+    """``share`` of every weight goes back to what it was (Wortsman et al., 2022)."""
+    start = dict(began_as.named_parameters())
+    for name, parameter in trained.named_parameters():
         parameter.lerp_(start[name].to(parameter), share)
 
 
-def _blend_head(classifier: Classifier, dataset: Dataset, photos: PhotoCache, share: float) -> None:
-    """With the discriminant of the training photos, as they are and mirrored."""
-    samples = dataset.split("train")
-    embeddings_ND = network_embeddings(classifier, photos, places_of(dataset, samples), mirrored=True)
-    other = discriminant_head(embeddings_ND, np.tile(class_indices(dataset, samples), 2), len(dataset.labels))
-    head = _linear(classifier)
-    trained = LinearHead(_float64(head.weight), _float64(head.bias))
-    _set(head, blend(trained, other, embeddings_ND, share))
-
-
-def _take_frequencies_out(classifier: Classifier, dataset: Dataset, photos: PhotoCache) -> None:
+def _best_prior_tau(classifier: Classifier, dataset: Dataset, photos: PhotoCache) -> float:
+    """The tau whose post-hoc adjustment has the best macro recall on validation photos; of equals the smallest."""
     samples = dataset.split("val")
-    if not samples:
-        raise ValueError("finish.choose_tau needs validation photos: prepare the data with some")
-    head = _linear(classifier)
-    device = head.weight.device
+    device = next(classifier.parameters()).device
     logits_NC = network_logits(classifier, photos, places_of(dataset, samples), device)
-    shift_C = chosen_shift(logits_NC, class_indices(dataset, samples), dataset.info.training_counts)
-    with torch.no_grad():
-        head.bias.add_(torch.from_numpy(shift_C).to(head.bias))
+    log_prior_C = log_prior(dataset.info.training_counts).double().numpy()
+    return best_prior_tau(logits_NC, class_indices(dataset, samples), log_prior_C)
 
 
-def chosen_shift(logits_NC: Floats, labels_N: NDArray[np.int64], training_counts: tuple[int, ...]) -> Floats:
-    """-tau * log(prior) [C], about its mean, of the tau with the best macro recall; of equals the smallest.
-
-    tau is in units of the logits' spread about each photo's mean.
-
-    >>> logits = np.array([[2.0, 0.0], [1.0, 0.0], [0.4, 0.0]])
-    >>> (logits + chosen_shift(logits, np.array([0, 0, 1]), (9, 1))).argmax(axis=1).tolist()
-    [0, 0, 1]
-    """
-    log_counts_C = np.log(np.asarray(training_counts, dtype=np.float64))
-    rarity_C = log_counts_C.mean() - log_counts_C
-    spread = float((logits_NC - logits_NC.mean(axis=1, keepdims=True)).std())
-    classes = np.unique(labels_N)
-
-    def macro_recall(tau: float) -> float:
-        right_N = (logits_NC + tau * spread * rarity_C).argmax(axis=1) == labels_N
-        return float(np.mean([right_N[labels_N == label].mean() for label in classes]))
-
-    shift_C: Floats = max(TAUS, key=macro_recall) * spread * rarity_C
-    return shift_C
+def check_finish(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse before the first epoch what could not be finished after the last. Raises ValueError."""
+    by_stage = isinstance(config.stage, choices.TauNorm) and config.stage.tau is None
+    key = "stage.tau" if by_stage else "post_hoc.tau" if config.post_hoc.tau is None else None
+    if key and not dataset.split("val"):
+        raise ValueError(f"tau is chosen on validation photos, and there are none: give {key} a number")
 
 
-def _linear(classifier: Classifier) -> nn.Linear:
-    assert isinstance(classifier.head, nn.Linear)
-    return classifier.head
+def _second_stage(
+    classifier: Classifier, config: RunConfig, dataset: Dataset, photos: PhotoCache
+) -> nn.Module:
+    stage, head, seed = config.stage, classifier.head, config.seed
+    if isinstance(stage, choices.TauNorm):
+        linear, tau = cast(nn.Linear, head), stage.tau
+        if tau is None:
+            tau = stages.best_tau(linear, _embedded(classifier, dataset, photos, "val"))
+        return stages.tau_norm(linear, tau)
+    train = _embedded(classifier, dataset, photos, "train", mirrored=config.augment.flip)
+    if isinstance(stage, choices.CRT):
+        return stages.crt(config.model, train, stage, len(dataset.labels), seed=seed)
+    if isinstance(stage, choices.NCM):
+        return stages.ncm(cast(CosineHead, head), train)
+    linear = stages.copy_linear(cast(nn.Linear, head))
+    if isinstance(stage, choices.Discriminant):
+        return stages.discriminant(linear, train, stage)
+    if isinstance(stage, choices.MiSLAS):
+        return stages.mislas(linear, train, dataset.info.training_counts, stage, seed=seed)
+    assert isinstance(stage, choices.LWS)
+    return stages.lws(linear, train, stage, seed=seed)
 
 
 @torch.no_grad()
-def _set(head: nn.Linear, values: LinearHead) -> None:
-    head.weight.copy_(torch.from_numpy(values.weight_CD))
-    head.bias.copy_(torch.from_numpy(values.bias_C))
+def take_prior(head: nn.Linear, training_counts: Sequence[int], tau: float) -> None:
+    """Post-hoc logit adjustment, for good: ``tau * log(prior)`` leaves by way of the bias."""
+    bias_1C = head.bias.detach().cpu().double().numpy()[np.newaxis]
+    adjusted_1C = adjust_logits(bias_1C, log_prior(training_counts).double().numpy(), tau=tau)
+    head.bias.copy_(torch.from_numpy(adjusted_1C[0]))
 
 
-def _float64(parameter: torch.Tensor) -> Floats:
-    return parameter.detach().cpu().double().numpy()
+@torch.no_grad()
+def shift_batch_norm(classifier: Classifier, photos: PhotoCache, places: Sequence[int]) -> None:
+    """Let the statistics of learnt batch normalisation go on over these photos; nothing else changes.
+
+    Zhong et al. (2021), section 3.3.
+    """
+    device = next(classifier.parameters()).device
+    classifier.eval()
+    for module in classifier.backbone.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.weight.requires_grad:
+            module.train()
+    for first in range(0, len(places), BATCH_SIZE):
+        batch = places[first : first + BATCH_SIZE]
+        if len(batch) > 1:
+            images_BHWC = torch.from_numpy(np.stack([photos[place] for place in batch]))
+            classifier(to_pixels(images_BHWC, device))
+    classifier.eval()
+
+
+def _shift_on_balanced_photos(
+    classifier: Classifier, config: RunConfig, dataset: Dataset, photos: PhotoCache
+) -> None:
+    samples = dataset.split("train")
+    classes, num_classes = class_indices(dataset, samples).tolist(), len(dataset.labels)
+    shares_C = np.full(num_classes, 1 / num_classes)
+    draws = draw_by_class(classes, shares_C, len(classes), seed=config.seed)
+    places = places_of(dataset, samples)
+    shift_batch_norm(classifier, photos, [places[draw % len(classes)] for draw in draws])
+
+
+def _embedded(
+    classifier: Classifier, dataset: Dataset, photos: PhotoCache, split: str, *, mirrored: bool = False
+) -> Embedded:
+    samples = dataset.split(split)
+    embeddings_ND = network_embeddings(classifier, photos, places_of(dataset, samples), mirrored=mirrored)
+    labels_N = np.tile(class_indices(dataset, samples), 2 if mirrored else 1)
+    return Embedded(torch.from_numpy(embeddings_ND).float(), torch.from_numpy(labels_N))

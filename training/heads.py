@@ -4,14 +4,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.config import Model
+
 
 class CosineHead(nn.Module):
-    """scale * cos(x, w_i), with a learned scale: no class can win by the length of its weight vector."""
+    """scale * cos(x, w_i): no class can win by the length of its weight vector. The scale is learnt, or a buffer."""
 
-    def __init__(self, embedding_dim: int, num_classes: int, scale: float = 16.0) -> None:
+    log_scale: Tensor
+
+    def __init__(
+        self, embedding_dim: int, num_classes: int, scale: float = 16.0, *, learn_scale: bool = True
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
-        self.log_scale = nn.Parameter(torch.tensor(scale).log())
+        log_scale = torch.tensor(scale).log()
+        if learn_scale:
+            self.log_scale = nn.Parameter(log_scale)
+        else:
+            self.register_buffer("log_scale", log_scale)
         nn.init.normal_(self.weight, std=embedding_dim**-0.5)
 
     def forward(self, embedding_BD: Tensor) -> Tensor:
@@ -22,10 +32,10 @@ class CosineHead(nn.Module):
         return self.log_scale.exp() * cosine_BC
 
 
-def make_head(kind: str, embedding_dim: int, num_classes: int) -> nn.Module:
+def make_head(model: Model, embedding_dim: int, num_classes: int) -> nn.Module:
     """A head of the kind a configuration names: ``linear`` or ``cosine``."""
-    if kind == "cosine":
-        return CosineHead(embedding_dim, num_classes)
+    if model.head == "cosine":
+        return CosineHead(embedding_dim, num_classes, model.cosine_scale, learn_scale=model.learn_scale)
     linear = nn.Linear(embedding_dim, num_classes)
     nn.init.normal_(linear.weight, std=0.01)
     nn.init.zeros_(linear.bias)

@@ -48,7 +48,7 @@ def restore_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     With mean m and variance v of a convolution's output over ``batches`` (normalised images [B, 3, H, W]):
     running mean m, running variance v, weight sqrt(v + eps), bias m + b.
     """
-    norms = [norm for _, norm in _mobilenet_pairs(network)]
+    norms = [norm for _, norm in convolution_pairs(network)]
     sums: dict[nn.Module, tuple[Tensor, Tensor, int]] = {}
 
     def observe(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -1,6 +1,6 @@
-"""Learning rate as a pure function of progress, so that resuming has nothing to restore."""
+"""Learning rate and switches as pure functions of progress, so that resuming has nothing to restore."""
 
-from math import cos, pi
+from math import ceil, cos, pi
 
 from torch.optim import AdamW
 
@@ -20,6 +20,15 @@ def lr_factor(epoch: float, settings: Optimisation) -> float:
     remaining = max(settings.epochs - settings.warmup_epochs, 1e-9)
     progress = min((epoch - settings.warmup_epochs) / remaining, 1.0)
     return settings.final_lr_factor + (1 - settings.final_lr_factor) * (1 + cos(pi * progress)) / 2
+
+
+def switch_epoch(after: float, epochs: int) -> int:
+    """The first epoch, counted from 0, of what begins once a share ``after`` of the epochs has passed.
+
+    >>> switch_epoch(0.8, 200), switch_epoch(0.8, 24), switch_epoch(0.0, 24), switch_epoch(1.0, 24)
+    (160, 20, 0, 24)
+    """
+    return ceil(after * epochs - 1e-9)
 
 
 def make_optimiser(classifier: Classifier, settings: Optimisation) -> AdamW:

@@ -21,16 +21,16 @@ from models.preprocess import Preprocessing
 from training.checkpoint import append_metrics, load_checkpoint, save_checkpoint, save_weights
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
+from training.data.batches import epoch_batches
 from training.data.cache import PhotoCache, open_cache
-from training.data.dataset import TrainingViews, training_loader, view_seed
+from training.data.dataset import TrainingViews, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
-from training.data.sampler import instance_order
-from training.finish import finish
+from training.finish import check_finish, finish
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
-from training.losses import LogitAdjusted, make_loss
-from training.mixing import mix
+from training.mixing import Labelled, Mixer
+from training.objective import Objective, make_objective
 from training.pretrained import restore_batch_norm
 from training.progress import RunProgress, validation_summary
 from training.schedule import lr_factor, make_optimiser, set_rate
@@ -43,7 +43,8 @@ class _State:
     classifier: Classifier
     average: AveragedModel
     optimiser: AdamW
-    loss: LogitAdjusted
+    loss: Objective
+    mixer: Mixer
     views: TrainingViews
     fabric: Fabric
     network: nn.Module
@@ -55,6 +56,7 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
 
     Killed at any moment and started again, it ends with the same weights on the same machine.
     """
+    check_finish(config, dataset)
     samples = dataset.split("train")
     state = _begin(config, dataset, samples)
     _resume(state, folder)
@@ -108,12 +110,13 @@ def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> 
         _restore_batch_norm(classifier, config, dataset, samples)
     classes = [dataset.labels.index(sample.label) for sample in samples]
     views = TrainingViews(cache, places_of(dataset, samples), classes, config)
-    loss = make_loss(config.loss, dataset.info.training_counts).to(fabric.device)
+    loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
     network = fabric.setup_module(classifier)
     optimiser = make_optimiser(classifier, config.optimisation)
     decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
-    return _State(classifier, average, optimiser, loss, views, fabric, network)
+    mixer = Mixer(config, dataset.info.training_counts)
+    return _State(classifier, average, optimiser, loss, mixer, views, fabric, network)
 
 
 def _restore_batch_norm(
@@ -155,29 +158,31 @@ def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progres
     settings, epoch = config.optimisation, state.epoch
     rng = np.random.default_rng(view_seed(config.seed, epoch, _MIXING))
     torch.manual_seed(view_seed(config.seed, epoch, _DROPOUT))
-    state.views.epoch = epoch
+    state.views.epoch = state.loss.epoch = epoch
     state.network.train()
-    order = instance_order(len(state.views), seed=config.seed, epoch=epoch)
     losses: list[float] = []
-    for step, (images_BCHW, labels_B) in enumerate(training_loader(state.views, order, config)):
+    for step, batch in enumerate(epoch_batches(state.views, config, len(state.loss.weights_C), epoch)):
         set_rate(state.optimiser, lr_factor(epoch + (step + 1) / steps_per_epoch, settings))
-        losses.append(_step(state, config, images_BCHW, labels_B, rng))
-        progress.step(len(labels_B), losses[-1])
+        losses.append(_step(state, config, batch.images_BCHW, batch.labels_B, rng, batch.foreground))
+        progress.step(len(batch.labels_B), losses[-1])
     return float(np.mean(losses))
 
 
 def _step(
-    state: _State, config: RunConfig, images_BCHW: Tensor, labels_B: Tensor, rng: np.random.Generator
+    state: _State,
+    config: RunConfig,
+    images_BCHW: Tensor,
+    labels_B: Tensor,
+    rng: np.random.Generator,
+    foreground: tuple[Tensor, Tensor] | None = None,
 ) -> float:
     settings, device = config.optimisation, state.fabric.device
-    pixels_BCHW = images_BCHW.to(device).float().contiguous(memory_format=torch.channels_last)
-    batch = mix(
-        pixels_BCHW,
-        labels_B.to(device),
-        rng,
-        mixup_alpha=settings.mixup_alpha,
-        cutmix_alpha=settings.cutmix_alpha,
-    )
+
+    def on_device(pixels_BCHW: Tensor, classes_B: Tensor) -> Labelled:
+        floats_BCHW = pixels_BCHW.to(device).float().contiguous(memory_format=torch.channels_last)
+        return Labelled(floats_BCHW, classes_B.to(device))
+
+    batch = state.mixer(on_device(images_BCHW, labels_B), rng, on_device(*foreground) if foreground else None)
     logits_BC = state.network(batch.pixels_BCHW)
     first_B, second_B = state.loss(logits_BC, batch.labels_B), state.loss(logits_BC, batch.other_labels_B)
     loss = (batch.share * first_B + (1 - batch.share) * second_B).mean()

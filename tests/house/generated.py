@@ -29,7 +29,8 @@ CARD = {
     "group_rule": "the two cut-offs on the training count, and whether they are the default or terciles",
     "preprocessing": "`size_px` and `fit` (`crop` or `pad`)",
     "embedding_dim": "length of the embedding",
-    "logit_prior": "class prior that is left in the logits: `training` for plain cross-entropy, else `none`",
+    "logit_prior": "class prior that is left in the logits: `training` for plain cross-entropy, `none` after a "
+    "correction, `partial` where a part was taken out or nobody can derive how much",
     "calibration": "the temperature, what it was fitted on, and on how many images",
     "reliability": "what a decision must reach where a request does not say",
     "figures": "each with its 95% interval and what exactly it is",
@@ -170,6 +171,19 @@ def keys() -> str:
     )
 
 
+def methods() -> str:
+    """Every choice that brings keys of its own, with their defaults and the first sentence of what it is."""
+    from training.config import METHODS, defaults_of
+
+    rows = []
+    for part, names in METHODS.items():
+        for name in names:
+            chosen = defaults_of(part, name)
+            keys = ", ".join(f"`{key}={value}`" for key, value in chosen if key != "name")
+            rows.append((f"`{part}.name={name}`", keys, first_sentence(type(chosen).__doc__)))
+    return table("| choice | its keys | what |", rows)
+
+
 def _flat(config: BaseModel, prefix: str = "") -> Iterable[tuple[str, object]]:
     for name in type(config).model_fields:
         value = getattr(config, name)
@@ -214,6 +228,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "training commands": training_commands,
     "recipes": recipes,
     "keys": keys,
+    "methods": methods,
     "columns": columns,
     "card": card,
     "bundles": bundles,

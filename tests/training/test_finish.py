@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.drawn_photos import draw_moth
+from training.choices import Discriminant, PostHoc
 from training.classifier import make_classifier
-from training.config import RunConfig
 from training.data.index import read_index
 from training.data.prepared import Dataset, make_dataset
-from training.finish import chosen_shift, finish
+from training.finish import check_finish, finish, mix_backbone
+from training.post_hoc import adjust_logits, best_prior_tau
 from training.recipes import make_recipe
 from training.trainer import train
 
@@ -37,7 +38,7 @@ def test_in_a_run_it_changes_the_head_and_not_a_bit_of_the_backbone(dataset: Dat
     for share in (0.0, 0.5):
         folder = tmp_path / str(share)
         folder.mkdir()
-        train(config.with_(finish={"discriminant_share": share}), dataset, folder)
+        train(config.with_(stage=Discriminant(share=share)), dataset, folder)
     without, blended = (load_file(tmp_path / name / "final.safetensors") for name in ("0.0", "0.5"))
     differing = {key for key in without if not bool((without[key] == blended[key]).all())}
     assert differing == {"head.weight", "head.bias"}
@@ -48,50 +49,70 @@ def test_a_cosine_head_has_no_linear_map_to_blend() -> None:
         make_recipe("transfer").with_(model={"head": "cosine"})
 
 
-@pytest.fixture(scope="module")
-def folded() -> RunConfig:
-    """A network without batch normalisation to learn, so that weights can be mixed."""
-    return make_recipe("debug").with_(device="cpu", model={"backbone": "resnet18", "batch_norm": "fold"})
-
-
 @pytest.mark.parametrize("share", [0.25, 1.0])
-def test_a_share_of_the_backbone_is_what_it_began_as(
-    dataset: Dataset, folded: RunConfig, share: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torch.manual_seed(1)
-    began_as, trained = make_classifier(folded, 3), make_classifier(folded, 3)
-    monkeypatch.setattr("training.finish.make_classifier", lambda *_: began_as)
-    before = {name: value.detach().clone() for name, value in trained.backbone.named_parameters()}
-    finish(trained, folded.with_(finish={"pretrained_share": share}), dataset)
+def test_a_share_of_every_weight_of_the_backbone_goes_back(share: float) -> None:
+    config = make_recipe("debug")
+    trained, began_as = make_classifier(config, 3), make_classifier(config, 3)
+    trained.load_state_dict(began_as.state_dict())
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(1.0)
+    mix_backbone(trained.backbone, began_as.backbone, share)
     start = dict(began_as.backbone.named_parameters())
     for name, value in trained.backbone.named_parameters():
-        assert torch.allclose(value, (1 - share) * before[name] + share * start[name], atol=1e-6)
+        assert torch.allclose(value, start[name] + 1 - share, atol=1e-5)
+
+
+def test_it_goes_back_to_what_the_run_began_as_and_the_head_stays(dataset: Dataset, tmp_path: Path) -> None:
+    weights = tmp_path / "start.safetensors"
+    config = make_recipe("debug").with_(
+        device="cpu",
+        model={
+            "backbone": "resnet18",
+            "pretrained": str(weights),
+            "batch_norm": "fold",
+            "pretrained_share": 1.0,
+        },
+    )
+    network = make_classifier(make_recipe("debug").with_(model={"backbone": "resnet18"}), 3).backbone.network
+    save_file(network.state_dict(), weights)
+    trained = make_classifier(config, 3)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(1.0)
+    head = trained.head.state_dict()["weight"].clone()
+    finish(trained, config, dataset)
+    start = dict(make_classifier(config, 3).backbone.named_parameters())
+    assert all(
+        torch.allclose(value, start[name], atol=1e-6) for name, value in trained.backbone.named_parameters()
+    )
+    assert torch.equal(trained.head.state_dict()["weight"], head)
 
 
 def test_statistics_of_batch_normalisation_are_not_mixed() -> None:
     with pytest.raises(ValueError, match="batch_norm=fold"):
-        make_recipe("debug").with_(finish={"pretrained_share": 0.5})
+        make_recipe("debug").with_(model={"pretrained_share": 0.5})
 
 
 def test_equal_counts_shift_nothing() -> None:
     logits = np.random.default_rng(0).normal(size=(20, 4))
-    assert (chosen_shift(logits, np.arange(20) % 4, (5, 5, 5, 5)) == 0).all()
+    tau = best_prior_tau(logits, np.arange(20) % 4, np.log([0.25] * 4))
+    assert tau == 0
 
 
-def test_the_shift_is_the_smallest_that_names_most_species_right() -> None:
+def test_tau_is_the_smallest_that_names_most_species_right() -> None:
     logits = np.array([[3.0, 0.0, 0.0], [2.0, 1.9, 0.0], [0.9, 0.0, 0.8]])
-    labels, counts = np.array([0, 1, 2]), (100, 10, 1)
-    shift = chosen_shift(logits, labels, counts)
-    assert (logits + shift).argmax(1).tolist() == [0, 1, 2]
-    assert (np.diff(shift) > 0).all()
-    assert (logits + 0.5 * shift).argmax(1).tolist() != [0, 1, 2]
+    labels, log_prior = np.array([0, 1, 2]), np.log([0.7, 0.2, 0.1])
+    tau = best_prior_tau(logits, labels, log_prior)
+    assert adjust_logits(logits, log_prior, tau=tau).argmax(1).tolist() == [0, 1, 2]
+    assert adjust_logits(logits, log_prior, tau=tau - 0.1).argmax(1).tolist() != [0, 1, 2]
 
 
 def test_logits_that_need_no_shift_get_none() -> None:
-    assert (chosen_shift(4 * np.eye(3), np.arange(3), (100, 10, 1)) == 0).all()
+    assert best_prior_tau(4 * np.eye(3), np.arange(3), np.log([0.9, 0.09, 0.01])) == 0
 
 
-def test_choosing_tau_without_validation_photos_says_what_to_do(dataset: Dataset) -> None:
-    config = make_recipe("debug").with_(device="cpu", finish={"choose_tau": True})
-    with pytest.raises(ValueError, match="prepare the data with some"):
-        finish(make_classifier(config, 3), config, dataset)
+def test_choosing_tau_without_validation_photos_is_refused_before_the_first_epoch(dataset: Dataset) -> None:
+    config = make_recipe("debug").with_(device="cpu", post_hoc=PostHoc(tau=None))
+    with pytest.raises(ValueError, match=r"give post_hoc\.tau a number"):
+        check_finish(config, dataset)

@@ -1,47 +1,16 @@
-"""Each identity of the logit-adjusted loss, as its papers state it."""
+"""Losses beyond the identities of ``training.verify``: what they refuse, and how a configuration names them."""
 
 import pytest
 import torch
-from torch.nn import functional
 
-from training.config import CrossEntropy, apply_overrides
-from training.config import LogitAdjusted as LogitAdjustedConfig
-from training.losses import LogitAdjusted, log_prior, make_loss, prior_in_logits
-from training.recipes import make_recipe
+from training.choices import Focal
+from training.choices import LogitAdjusted as LogitAdjustedChoice
+from training.config import RunConfig, apply_overrides
+from training.losses import LogitAdjusted, log_prior
+from training.objective import make_objective
+from training.recipes import RECIPES, make_recipe
 
 COUNTS = (90, 30, 9, 3, 1)
-
-
-def random_batch(seed: int = 0, classes: int = len(COUNTS)) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(16, classes, dtype=torch.float64, generator=generator)
-    return logits, torch.randint(classes, (16,), generator=generator)
-
-
-def double(loss: LogitAdjusted) -> LogitAdjusted:
-    return loss.double()
-
-
-def test_tau_zero_is_cross_entropy() -> None:
-    logits, labels = random_batch()
-    found = double(LogitAdjusted(COUNTS, tau=0.0))(logits, labels)
-    torch.testing.assert_close(found, functional.cross_entropy(logits, labels, reduction="none"))
-
-
-def test_equal_counts_are_cross_entropy_whatever_tau_is() -> None:
-    logits, labels = random_batch()
-    found = double(LogitAdjusted((7,) * 5, tau=1.7))(logits, labels)
-    torch.testing.assert_close(found, functional.cross_entropy(logits, labels, reduction="none"))
-
-
-def test_tau_one_is_balanced_softmax() -> None:
-    logits, labels = random_batch()
-    counts = torch.tensor(COUNTS, dtype=torch.float64)
-    weighted = counts * logits.exp()
-    expected = -(weighted[torch.arange(16), labels] / weighted.sum(dim=1)).log()
-    torch.testing.assert_close(
-        double(LogitAdjusted(COUNTS, tau=1.0))(logits, labels), expected, rtol=1e-6, atol=1e-6
-    )
 
 
 def test_a_rare_class_must_win_by_more_than_a_frequent_one() -> None:
@@ -51,40 +20,58 @@ def test_a_rare_class_must_win_by_more_than_a_frequent_one() -> None:
     assert rare > frequent
 
 
-def test_the_gradient_is_the_one_that_differences_find() -> None:
-    logits, labels = random_batch()
-    loss = double(LogitAdjusted(COUNTS, tau=1.0, label_smoothing=0.1))
-    assert torch.autograd.gradcheck(lambda z: loss(z, labels), (logits.requires_grad_(),))
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_extreme_logits_in_half_precision_give_a_finite_loss_and_gradient(dtype: torch.dtype) -> None:
-    logits = torch.tensor([[1e3, -1e3, 0.0, 1e3, -1e3]], dtype=dtype, requires_grad=True)
-    loss = LogitAdjusted(COUNTS, tau=1.0)(logits, torch.tensor([4]))
-    loss.sum().backward()
-    assert loss.dtype == torch.float32
-    assert bool(loss.isfinite().all())
-    assert logits.grad is not None
-    assert bool(logits.grad.isfinite().all())
-
-
 def test_a_prior_sums_to_one_and_a_class_without_images_is_refused() -> None:
     assert float(log_prior(COUNTS).exp().sum()) == pytest.approx(1.0)
     with pytest.raises(ValueError, match="at least one training image"):
         log_prior((3, 0))
 
 
-def test_a_configuration_says_which_prior_its_logits_keep() -> None:
-    assert prior_in_logits(CrossEntropy()) == "training"
-    assert prior_in_logits(LogitAdjustedConfig(tau=1.0)) == "none"
-    assert prior_in_logits(LogitAdjustedConfig(tau=0.5)) == "training"
-
-
 def test_the_recipes_differ_in_their_loss_alone() -> None:
     baseline, adjusted = make_recipe("baseline"), make_recipe("logit_adjusted")
     assert baseline.with_(recipe="logit_adjusted", loss=adjusted.loss) == adjusted
-    assert make_loss(baseline.loss, COUNTS).tau == 0.0
-    assert make_loss(adjusted.loss, COUNTS).tau == 1.0
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_named_after_its_function_and_gives_an_objective(name: str) -> None:
+    config = make_recipe(name)
+    assert config.recipe == name
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+    objective = make_objective(config, COUNTS)
+    objective.epoch = config.optimisation.epochs - 1
+    experts = config.experts.num
+    logits = torch.zeros(5, 5) if experts == 1 else torch.zeros(experts, 5, 5)
+    losses = objective(logits, torch.arange(5))
+    assert losses.shape == (5,)
+    assert bool((losses > 0).all())
+
+
+def test_another_loss_brings_its_own_keys_and_keeps_those_that_it_shares() -> None:
+    focal = apply_overrides(make_recipe("baseline"), ["loss.name=focal", "loss.gamma=1.5"])
+    assert focal.loss == Focal(gamma=1.5)
+    adjusted = apply_overrides(make_recipe("baseline"), ["loss.name=logit_adjusted"])
+    assert adjusted.loss == LogitAdjustedChoice(label_smoothing=0.1)
+    with pytest.raises(ValueError, match=r"unknown loss\.name 'fokal': choose from cross_entropy"):
+        apply_overrides(make_recipe("baseline"), ["loss.name=fokal"])
+    with pytest.raises(ValueError, match=r"unknown key 'loss\.gamma'"):
+        apply_overrides(make_recipe("baseline"), ["loss.gamma=1.5"])
+
+
+def test_margins_in_cosines_are_refused_without_a_cosine_head_of_fixed_scale() -> None:
+    with pytest.raises(ValueError, match=r"model\.head=cosine model\.learn_scale=false"):
+        apply_overrides(make_recipe("baseline"), ["loss.name=ldam"])
+    with pytest.raises(ValueError, match="margins in cosines"):
+        apply_overrides(make_recipe("ldam"), ["model.learn_scale=true"])
+
+
+def test_margins_grow_with_the_scale_of_the_head() -> None:
+    label = torch.tensor([4])
+    small, large = (
+        make_objective(make_recipe("ldam").with_(model={"cosine_scale": scale}), COUNTS)(
+            torch.zeros(1, 5), label
+        )
+        for scale in (1.0, 30.0)
+    )
+    assert float(large) > float(small)
 
 
 def test_an_unknown_recipe_or_key_is_refused_with_the_ones_that_exist() -> None:

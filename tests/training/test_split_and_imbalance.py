@@ -1,11 +1,19 @@
 """No session on two sides, and constructed tails that nest."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
-from training.data.imbalance import Profile, cut_to_profile, profile_counts, training_counts
+from training.data.imbalance import (
+    Profile,
+    cut_test_to_profile,
+    cut_to_profile,
+    profile_counts,
+    training_counts,
+)
 from training.data.index import Sample
 from training.data.split import split_by_folds, split_samples
 
@@ -115,3 +123,46 @@ def test_another_seed_gives_another_tail() -> None:
 def test_a_species_with_too_few_photos_for_the_profile_is_named() -> None:
     with pytest.raises(ValueError, match="has 4 photos; the profile wants 8: choose a smaller max_count"):
         cut_to_profile(samples_of(5, 4, 2), profile="step", max_count=8, factor=2, val_fraction=0, seed=0)
+
+
+def counts_judged(samples: Iterable[Sample], species: int) -> list[int]:
+    """Test photos of each species."""
+    counts = Counter(sample.label for sample in samples if sample.split == "test")
+    return [counts[f"s{label}"] for label in range(species)]
+
+
+def long_tailed(species: int = 10) -> tuple[Sample, ...]:
+    """Species in falling order of training photos, with twenty test photos each."""
+    rows = samples_of(species, 40, 40)
+    return tuple(
+        replace(sample, split="test" if place < 20 else "train")
+        for label in range(species)
+        for place, sample in enumerate(rows[40 * label : 40 * label + 40 - label])
+    )
+
+
+@pytest.mark.parametrize("profile", ["exponential", "step", "pareto"])
+def test_a_test_set_falls_with_the_training_counts_or_rises_against_them(profile: Profile) -> None:
+    expected = profile_counts(profile, num_classes=10, max_count=20, factor=10)
+    for from_tail in (False, True):
+        cut = cut_test_to_profile(
+            long_tailed(), profile=profile, max_count=20, factor=10, from_tail=from_tail, seed=0
+        )
+        assert counts_judged(cut, 10) == (expected[::-1] if from_tail else expected)
+        assert [s for s in cut if s.split == "train"] == [s for s in long_tailed() if s.split == "train"]
+
+
+def test_a_longer_tail_of_test_photos_is_a_subset_of_a_shorter_one_and_another_seed_another() -> None:
+    def rows(factor: float, seed: int = 0) -> set[int]:
+        cut = cut_test_to_profile(
+            long_tailed(), profile="exponential", max_count=20, factor=factor, seed=seed
+        )
+        return {sample.row for sample in cut if sample.split == "test"}
+
+    assert rows(20) < rows(10) < rows(2)
+    assert rows(10) != rows(10, seed=1)
+
+
+def test_a_species_with_too_few_test_photos_is_named() -> None:
+    with pytest.raises(ValueError, match="s0 has 20 test photos; the profile wants 30"):
+        cut_test_to_profile(long_tailed(), profile="step", max_count=30, factor=2, seed=0)

@@ -7,6 +7,9 @@ from torchvision.transforms import InterpolationMode, v2
 
 from training.config import Augment
 
+_GREY = 128
+"""What fills a place that has no photo."""
+
 
 def make_augmentation(settings: Augment, size_px: int) -> v2.Compose:
     """uint8 [3, H, W] -> uint8 [3, size_px, size_px], by torchvision's v2 transforms."""
@@ -23,11 +26,15 @@ def make_augmentation(settings: Augment, size_px: int) -> v2.Compose:
         steps.insert(0, _EdgeRotation(settings.rotate_deg))
     if settings.flip:
         steps.append(v2.RandomHorizontalFlip())
+    if settings.policy == "randaugment":
+        steps.append(v2.RandAugment(settings.policy_ops, settings.policy_magnitude, fill=_GREY))
+    elif settings.policy == "trivialaugment":
+        steps.append(v2.TrivialAugmentWide(fill=_GREY))
     jitter = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     if any(jitter):
         steps.append(v2.ColorJitter(*jitter))
     if settings.erase:
-        steps.append(v2.RandomErasing(settings.erase, scale=(0.02, 0.2), value=128))
+        steps.append(v2.RandomErasing(settings.erase, scale=(0.02, 0.2), value=_GREY))
     return v2.Compose(steps)
 
 

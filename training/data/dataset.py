@@ -13,12 +13,16 @@ from training.data.cache import PhotoCache
 
 
 class TrainingViews(Dataset[tuple[Tensor, int]]):
-    """Random views of cached photos. Set ``epoch`` before each pass."""
+    """Random views of cached photos. Set ``epoch`` before each pass.
+
+    Item ``photo + r * len(self)`` is the photo's r-th repetition: another view of it.
+    """
 
     def __init__(
         self, cache: PhotoCache, places: Sequence[int], classes: Sequence[int], config: RunConfig
     ) -> None:
-        self._cache, self._places, self._classes = cache, places, classes
+        self._cache, self._places = cache, places
+        self.classes = classes
         self._augment = make_augmentation(config.augment, config.crop_size_px)
         self._seed = config.seed
         self.epoch = 0
@@ -27,15 +31,17 @@ class TrainingViews(Dataset[tuple[Tensor, int]]):
         return len(self._places)
 
     def __getitem__(self, item: int) -> tuple[Tensor, int]:
+        repetition, item = divmod(item, len(self))
         photo = torch.from_numpy(np.array(self._cache[self._places[item]])).permute(2, 0, 1)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(view_seed(self._seed, self.epoch, self._places[item]))
-            return self._augment(photo).contiguous(), self._classes[item]
+            torch.manual_seed(view_seed(self._seed, self.epoch, self._places[item], repetition))
+            return self._augment(photo).contiguous(), self.classes[item]
 
 
-def view_seed(seed: int, epoch: int, place: int) -> int:
-    """A 63-bit seed from three numbers; near inputs give unrelated seeds."""
-    return int(np.random.SeedSequence((seed, epoch, place)).generate_state(1, np.uint64)[0] >> 1)
+def view_seed(seed: int, epoch: int, place: int, repetition: int = 0) -> int:
+    """A 63-bit seed from these numbers; near inputs give unrelated seeds."""
+    numbers = (seed, epoch, place, repetition) if repetition else (seed, epoch, place)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 class EvaluationViews(Dataset[Tensor]):

@@ -1,4 +1,4 @@
-"""Constructed long tails: how many images each class keeps, and which. Pure, seeded, nested."""
+"""Constructed long tails of training and test photos: how many each class keeps, and which. Pure, seeded, nested."""
 
 import math
 import random
@@ -76,6 +76,37 @@ def _left_out(samples: list[Sample], val_fraction: float) -> dict[int, str]:
     num_val = int(len(samples) * val_fraction)
     test, val = samples[: len(samples) - num_val], samples[len(samples) - num_val :]
     return {s.row: "test" for s in test} | {s.row: "val" for s in val}
+
+
+def cut_test_to_profile(
+    samples: Sequence[Sample],
+    *,
+    profile: Profile,
+    max_count: int,
+    factor: float,
+    from_tail: bool = False,
+    seed: int,
+) -> tuple[Sample, ...]:
+    """Keep of the test photos a tail as well; the others are in no split and not in the result.
+
+    The species with most training photos has ``max_count``, or with ``from_tail`` the one with fewest: the forward and
+    backward tests of Zhang et al. (2022). Nested and seeded as ``cut_to_profile``.
+    Raises ValueError where a species has fewer test photos than its count.
+    """
+    labels = sorted({sample.label for sample in samples})
+    trained = dict(zip(labels, training_counts(samples, labels), strict=True))
+    labels.sort(key=lambda label: trained[label] if from_tail else -trained[label])
+    counts = profile_counts(profile, num_classes=len(labels), max_count=max_count, factor=factor)
+    dropped: set[int] = set()
+    for label, count in zip(labels, counts, strict=True):
+        rows = [sample.row for sample in samples if sample.split == "test" and sample.label == label]
+        if len(rows) < count:
+            raise ValueError(
+                f"{label} has {len(rows)} test photos; the profile wants {count}: choose a smaller test_max_count"
+            )
+        random.Random(f"{seed}/test/{label}").shuffle(rows)
+        dropped |= set(rows[count:])
+    return tuple(sample for sample in samples if sample.row not in dropped)
 
 
 def training_counts(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[int, ...]:

@@ -1,0 +1,72 @@
+"""The class prior that a finished run leaves in its logits, derived from its configuration. Legend: C classes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.choices import Equalization, LogitAdjusted
+from training.class_weights import make_class_weights
+from training.config import RunConfig
+from training.data.sampler import class_shares
+from training.losses import log_prior, reversed_log_prior
+
+_TOLERANCE = 0.02
+"""Natural logarithm: priors within two in a hundred of each other are one prior."""
+
+
+def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64] | None:
+    """log of the prior in the logits [C], up to a constant; None where nobody can derive it.
+
+    The best fit of cross-entropy to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
+    ``log q + log w - tau * log(prior)``: what the last epoch does counts. Focal loss, margins and smoothing keep about
+    the same. A second stage on class-balanced draws, or of class means, keeps none, and half a discriminant leaves
+    something between; post-hoc adjustment then takes its share, or, chosen on validation, what is left.
+    """
+    log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
+    if config.post_hoc.tau is None:
+        return np.zeros_like(log_counts_C)
+    if config.stage.name in ("crt", "lws", "mislas", "ncm"):
+        return -config.post_hoc.tau * log_counts_C
+    equalized = isinstance(config.loss, Equalization) and config.loss.moves_prior
+    if equalized or (config.stage.name == "tau_norm" and config.stage.moves_prior):
+        return None
+    last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
+    shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
+    weights_C = make_class_weights(config.weights, training_counts).numpy()
+    remaining_C: NDArray[np.float64] = (
+        np.log(shares_C)
+        + np.log(weights_C)
+        - config.post_hoc.tau * log_counts_C
+        - _shift(config, training_counts)
+    )
+    blended = config.stage.name == "discriminant" and np.ptp(remaining_C) > _TOLERANCE
+    return None if blended else remaining_C
+
+
+def _shift(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64]:
+    """What the loss adds to the logits in training [C], so that they do without; of several experts the mean."""
+    log_prior_C = log_prior(training_counts).double().numpy()
+    if config.experts.priors == "spread":
+        reversed_C = reversed_log_prior(training_counts).double().numpy()
+        mean_C: NDArray[np.float64] = np.mean(
+            [0 * log_prior_C, log_prior_C, log_prior_C - 2 * reversed_C], axis=0
+        )
+        return mean_C
+    tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
+    shift_C: NDArray[np.float64] = tau * log_prior_C
+    return shift_C
+
+
+def prior_in_logits(
+    config: RunConfig, training_counts: Sequence[int]
+) -> Literal["none", "training", "partial"]:
+    """What the card records: the prior of the training images, none, or something between or unknown."""
+    remaining_C = remaining_log_prior(config, training_counts)
+    if remaining_C is None:
+        return "partial"
+    if np.ptp(remaining_C) <= _TOLERANCE:
+        return "none"
+    whole_C = np.log(np.array(training_counts, dtype=np.float64))
+    return "training" if np.ptp(remaining_C - whole_C) <= _TOLERANCE else "partial"

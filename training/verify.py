@@ -1,0 +1,21 @@
+"""Every identity of every method, in one list, and a line that says how each came out."""
+
+from collections.abc import Iterable, Iterator
+
+from training.identities import after, experts, losses, mixing, prior, sampling
+from training.identities.check import Check
+
+CHECKS: tuple[Check, ...] = tuple(
+    check for module in (losses, sampling, mixing, experts, after, prior) for check in module.CHECKS.found
+)
+
+
+def verdicts(checks: Iterable[Check] = CHECKS) -> Iterator[tuple[Check, bool, str]]:
+    """Each check, whether it holds, and its line. A check that raises does not hold, and its line says why."""
+    for check in checks:
+        problem = ""
+        try:
+            holds = check.holds()
+        except Exception as error:  # one broken method must not hide the verdict on the others
+            holds, problem = False, f" ({type(error).__name__}: {error})"
+        yield check, holds, f"{'pass' if holds else 'FAIL'}  {check.method}: {check.statement}{problem}"
