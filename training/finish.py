@@ -61,12 +61,11 @@ def mix_backbone(trained: nn.Module, began_as: nn.Module, share: float) -> None:
 
 
 def _best_prior_tau(classifier: Classifier, dataset: Dataset, photos: PhotoCache) -> float:
-    """The tau whose post-hoc adjustment has the best macro recall on validation photos; of equals the smallest."""
     samples = dataset.split("val")
     device = next(classifier.parameters()).device
     logits_NC = network_logits(classifier, photos, places_of(dataset, samples), device)
     log_prior_C = log_prior(dataset.info.training_counts).double().numpy()
-    return best_prior_tau(logits_NC, class_indices(dataset, samples), log_prior_C)
+    return best_prior_tau(logits_NC, class_indices(dataset, samples), log_prior_C, dataset.groups)
 
 
 def check_finish(config: RunConfig, dataset: Dataset) -> None:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from models.groups import GROUPS, Group
 from tests.drawn_photos import draw_moth
 from training.choices import Discriminant, PostHoc
 from training.classifier import make_classifier
 from training.data.index import read_index
 from training.data.prepared import Dataset, make_dataset
 from training.finish import check_finish, finish, mix_backbone
-from training.post_hoc import adjust_logits, best_prior_tau
+from training.post_hoc import adjust_logits, best_prior_tau, macro_recall
 from training.recipes import make_recipe
 from training.trainer import train
 
@@ -96,20 +97,33 @@ def test_statistics_of_batch_normalisation_are_not_mixed() -> None:
 
 def test_equal_counts_shift_nothing() -> None:
     logits = np.random.default_rng(0).normal(size=(20, 4))
-    tau = best_prior_tau(logits, np.arange(20) % 4, np.log([0.25] * 4))
+    one_group: list[Group] = ["middle"] * 4
+    tau = best_prior_tau(logits, np.arange(20) % 4, np.log([0.25] * 4), one_group)
     assert tau == 0
 
 
 def test_tau_is_the_smallest_that_names_most_species_right() -> None:
     logits = np.array([[3.0, 0.0, 0.0], [2.0, 1.9, 0.0], [0.9, 0.0, 0.8]])
     labels, log_prior = np.array([0, 1, 2]), np.log([0.7, 0.2, 0.1])
-    tau = best_prior_tau(logits, labels, log_prior)
+    tau = best_prior_tau(logits, labels, log_prior, GROUPS)
     assert adjust_logits(logits, log_prior, tau=tau).argmax(1).tolist() == [0, 1, 2]
     assert adjust_logits(logits, log_prior, tau=tau - 0.1).argmax(1).tolist() != [0, 1, 2]
 
 
+def test_the_one_head_species_with_photos_weighs_as_much_as_all_of_the_tail() -> None:
+    """Two of three tail species would gain by a shift that costs the only head species that can be judged."""
+    logits = np.array(
+        [[1.0, 0.9, 0.9, 0.9], [1.0, 0.8, 0.0, 0.0], [1.0, 0.0, 0.8, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    )
+    groups: list[Group] = ["head", "tail", "tail", "tail"]
+    log_prior = np.log([0.7, 0.1, 0.1, 0.1])
+    assert best_prior_tau(logits, np.arange(4), log_prior, groups) == 0
+    shifted = adjust_logits(logits, log_prior, tau=0.2)
+    assert macro_recall(shifted, np.arange(4)) > macro_recall(logits, np.arange(4))
+
+
 def test_logits_that_need_no_shift_get_none() -> None:
-    assert best_prior_tau(4 * np.eye(3), np.arange(3), np.log([0.9, 0.09, 0.01])) == 0
+    assert best_prior_tau(4 * np.eye(3), np.arange(3), np.log([0.9, 0.09, 0.01]), GROUPS) == 0
 
 
 def test_choosing_tau_without_validation_photos_is_refused_before_the_first_epoch(dataset: Dataset) -> None:
