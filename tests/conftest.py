@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 from fastapi import FastAPI
@@ -22,6 +23,9 @@ from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
 
 ORIGIN = "http://lighttrap.test"
+
+hypothesis.settings.register_profile("untimed", deadline=None, print_blob=True)  # speed is for benchmarks
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

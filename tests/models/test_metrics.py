@@ -41,7 +41,7 @@ def _evaluate(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> 
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
     probabilities, labels = _drawn(seed)
