@@ -89,7 +89,8 @@ class Optimisation(Frozen):
 
 
 class RunConfig(Frozen):
-    """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``train_size_px`` may be
+    """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``workers`` None is as many
+    loading processes as the hardware has cores for; the photos they give do not depend on it. ``train_size_px`` may be
     under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
     evaluation size undoes that (Touvron et al., 2019). A run that corrects the class prior more than once is refused
     unless ``allow_double_correction`` says that it is meant.
@@ -103,7 +104,7 @@ class RunConfig(Frozen):
     fit: Literal["crop", "pad"] = "crop"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: Annotated[int, Field(ge=0)] = 1
+    workers: Annotated[int | None, Field(ge=0)] = None
     threads: Annotated[int, Field(ge=0)] = 0
     model: Model = Model()
     loss: Loss = CrossEntropy()

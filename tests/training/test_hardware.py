@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.hardware import autocast_precision, keep_freed_memory
+from training.hardware import autocast_precision, keep_freed_memory, loader_workers
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux lists what a processor can do")
@@ -24,3 +24,12 @@ def test_keeping_freed_memory_twice_harms_nothing() -> None:
     keep_freed_memory()
     keep_freed_memory()
     assert float(torch.ones(1 << 22).sum()) == 1 << 22
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 0), (4, 2), (64, 8)])
+def test_photos_are_loaded_beside_the_computing_only_where_there_are_cores_for_both(
+    cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert loader_workers(None) == workers
+    assert loader_workers(3) == 3

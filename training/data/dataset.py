@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from training.config import RunConfig
 from training.data.augment import make_augmentation
 from training.data.cache import PhotoCache
+from training.hardware import loader_workers
 
 
 class TrainingViews(Dataset[tuple[Tensor, int]]):
@@ -63,11 +64,12 @@ def training_loader(
     """Batches of views in the given order; a last batch of one image would break batch normalisation: dropped."""
     batch = config.optimisation.batch_size
     kept = order[:-1] if len(order) % batch == 1 else order
+    workers = loader_workers(config.workers)
     return DataLoader(
         views,
         batch_size=batch,
         sampler=list(kept),
-        num_workers=config.workers,
-        multiprocessing_context="fork" if config.workers else None,
-        prefetch_factor=4 if config.workers else None,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=4 if workers else None,
     )
