@@ -28,6 +28,7 @@ from models.preprocess import (
 START_TIMEOUT_S = 60.0
 _MAX_HEAD_BYTES = 100_000
 _MAX_VIEW_BYTES = 8_000_000
+_SOCKET_BUFFER_BYTES = 1 << 20
 _READY = b"\x06"
 _REFUSALS: dict[str, type[PhotoError]] = {
     "unsupported": UnsupportedPhotoFormat,
@@ -61,6 +62,8 @@ class DecodeProcess:
         """Start a process; it cannot decode before ``ready``. Raises OSError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        for end in (ours, theirs):  # a photo and its pixels go through in fewer pieces
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
         command = [sys.executable, "-m", "app.inference.decode_worker"]
         command += [str(theirs.fileno()), str(max_memory_bytes)]
         with theirs:
