@@ -39,8 +39,8 @@ def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
     if config.model.pretrained_share:
         began_as = make_classifier(config, len(dataset.labels))
         mix_backbone(classifier.backbone, began_as.backbone, config.model.pretrained_share)
-    photos = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     if config.stage.name != "none":
+        photos = _photos(config, dataset)
         if isinstance(config.stage, choices.MiSLAS) and config.stage.shift_batch_norm:
             _shift_on_balanced_photos(classifier, config, dataset, photos)
         head = _second_stage(classifier, config, dataset, photos)
@@ -48,8 +48,13 @@ def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
     if config.post_hoc.moves_prior:
         tau = config.post_hoc.tau
         if tau is None:
-            tau = _best_prior_tau(classifier, dataset, photos)
+            tau = _best_prior_tau(classifier, dataset, _photos(config, dataset))
         take_prior(cast(nn.Linear, classifier.head), dataset.info.training_counts, tau)
+
+
+def _photos(config: RunConfig, dataset: Dataset) -> PhotoCache:
+    """As evaluation sees them; decoded only for a run that asks, since they may not be cached yet."""
+    return evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 Legend: N images, C classes, D features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,7 @@ def choose_tau(
     """
     if len(labels_N) == 0:
         raise ValueError("tau is chosen on validation photos, and there are none: give stage.tau a number")
-    return max(
-        TAUS,
-        key=lambda tau: (macro_recall(embeddings_ND @ tau_normalised(weight_CD, tau).T, labels_N), -tau),
-    )
+    return _best_tau(lambda tau: macro_recall(embeddings_ND @ tau_normalised(weight_CD, tau).T, labels_N))
 
 
 def best_prior_tau(
@@ -82,7 +79,11 @@ def best_prior_tau(
         adjusted_NC = adjust_logits(logits_NC, log_prior_C, tau=tau)
         return float(np.mean([macro_recall(adjusted_NC[of], labels_N[of]) for of in members]))
 
-    return max(TAUS, key=lambda tau: (mean_of_groups(tau), -tau))
+    return _best_tau(mean_of_groups)
+
+
+def _best_tau(score: Callable[[float], float]) -> float:
+    return max(TAUS, key=lambda tau: (score(tau), -tau))
 
 
 def macro_recall(logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
