@@ -28,6 +28,7 @@ __all__ = [
     "SpeciesMetrics",
     "confusion_matrix",
     "evaluate",
+    "evaluate_predictions",
     "expected_calibration_error",
     "reliability_bins",
     "wilson",
@@ -107,7 +108,37 @@ def evaluate(
     seed: int = 0,
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
-    """Evaluate calibrated probabilities against labels.
+    """``evaluate_predictions`` of the likeliest class and its calibrated probability. Raises ValueError for no images."""
+    if len(labels_N) == 0:
+        raise ValueError(f"split {split!r} has no images to evaluate on")
+    return evaluate_predictions(
+        probabilities_NC.argmax(axis=1),
+        probabilities_NC.max(axis=1),
+        labels_N,
+        class_labels=class_labels,
+        training_counts=training_counts,
+        groups=groups,
+        split=split,
+        data_sha256=data_sha256,
+        seed=seed,
+        notes=notes,
+    )
+
+
+def evaluate_predictions(
+    predicted_N: NDArray[np.int64],
+    confidence_N: NDArray[np.float64],
+    labels_N: NDArray[np.int64],
+    *,
+    class_labels: Sequence[str],
+    training_counts: Sequence[int],
+    groups: Sequence[Group],
+    split: str,
+    data_sha256: str,
+    seed: int = 0,
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
+    """Evaluate named classes and their calibrated confidence against labels.
 
     Group intervals of recall and precision are the wider of a percentile bootstrap over images within species
     (seeded) and Wilson's over the group's images: with an image or two a species, or none wrong, a bootstrap
@@ -116,8 +147,6 @@ def evaluate(
     if len(labels_N) == 0:
         raise ValueError(f"split {split!r} has no images to evaluate on")
     num_classes = len(class_labels)
-    predicted_N = probabilities_NC.argmax(axis=1)
-    confidence_N = probabilities_NC.max(axis=1)
     correct_N = predicted_N == labels_N
     matrix = confusion_matrix(labels_N, predicted_N, num_classes)
     replicates = _bootstrap(matrix, seed)
