@@ -108,7 +108,7 @@ def evaluate(
     seed: int = 0,
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
-    """``evaluate_predictions`` of the likeliest class and its calibrated probability. Raises ValueError for no images."""
+    """Evaluate calibrated probabilities: the likeliest class and its confidence. Raises ValueError for no images."""
     if len(labels_N) == 0:
         raise ValueError(f"split {split!r} has no images to evaluate on")
     return evaluate_predictions(

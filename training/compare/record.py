@@ -36,8 +36,8 @@ class Predictions(_Frozen):
         return self
 
     @property
-    def correct_N(self) -> NDArray[np.bool_]:
-        """Which images were named right."""
+    def correct(self) -> NDArray[np.bool_]:
+        """Which images were named right [N]."""
         return np.array(self.predicted) == np.array(self.labels)
 
 
