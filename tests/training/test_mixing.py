@@ -8,7 +8,6 @@ import torch
 
 from training.choices import Mixing
 from training.config import Augment, RunConfig
-from training.data.augment import make_augmentation
 from training.data.batches import Batch, epoch_batches
 from training.data.cache import open_cache
 from training.data.dataset import TrainingViews
@@ -93,19 +92,3 @@ def test_the_loss_of_a_remixed_image_is_shared_image_by_image() -> None:
         apart = batch.labels_B != batch.other_labels_B
         rare_share = torch.where(batch.labels_B == 1, batch.share, 1 - batch.share)
         assert bool(((rare_share == 1) | (rare_share < 0.5))[apart].all())
-
-
-@pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])
-def test_a_policy_is_drawn_from_the_callers_seed(policy: str) -> None:
-    augment = make_augmentation(Augment.model_validate({"policy": policy}), 16)
-    photo = torch.randint(0, 256, (3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-    def view(seed: int) -> torch.Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return torch.as_tensor(augment(photo))
-
-    assert view(0).equal(view(0))
-    assert not view(0).equal(view(1))
-    assert view(0).shape == (3, 16, 16)
-    assert view(0).dtype == torch.uint8

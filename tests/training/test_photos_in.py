@@ -14,7 +14,6 @@ from torchvision.transforms.functional import pil_to_tensor
 from models.preprocess import Preprocessing, preprocess
 from tests.drawn_photos import draw_moth, odd_photos, photo
 from training.config import Augment, RunConfig
-from training.data.augment import make_augmentation
 from training.data.cache import open_cache
 from training.data.dataset import TrainingViews, training_loader
 from training.data.index import Index, Sample, read_index
@@ -164,21 +163,6 @@ def test_views_are_the_same_at_any_number_of_workers_and_differ_by_epoch_and_see
     assert plain.equal(batches(tmp_path, workers=2))
     assert not plain.equal(batches(tmp_path, workers=0, epoch=1))
     assert not plain.equal(batches(tmp_path, workers=0, seed=1))
-
-
-def test_augmentation_switched_off_leaves_only_the_crop() -> None:
-    off = Augment(scale_min=1.0, ratio=1.0, flip=False, rotate_deg=0, brightness=0, contrast=0, saturation=0)
-    image = pil_to_tensor(draw_moth(size=(40, 40)))
-    assert make_augmentation(off, 40)(image).equal(image)
-
-
-def test_rotation_fills_corners_with_the_photos_own_border() -> None:
-    sheet = pil_to_tensor(Image.new("RGB", (64, 64), (200, 190, 180)))
-    turned = make_augmentation(
-        Augment(scale_min=1.0, ratio=1.0, flip=False, rotate_deg=45, brightness=0, contrast=0, saturation=0),
-        64,
-    )(sheet)
-    assert int((turned.int() - sheet.int()).abs().max()) <= 1
 
 
 @pytest.mark.parametrize("seed", range(5))

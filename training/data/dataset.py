@@ -33,10 +33,9 @@ class TrainingViews(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, item: int) -> tuple[Tensor, int]:
         repetition, item = divmod(item, len(self))
-        photo = torch.from_numpy(np.array(self._cache[self._places[item]])).permute(2, 0, 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(view_seed(self._seed, self.epoch, self._places[item], repetition))
-            return self._augment(photo).contiguous(), self.classes[item]
+        seed = view_seed(self._seed, self.epoch, self._places[item], repetition)
+        photo_HW3 = self._cache[self._places[item]]
+        return self._augment(photo_HW3, np.random.default_rng(seed)), self.classes[item]
 
 
 def view_seed(seed: int, epoch: int, place: int, repetition: int = 0) -> int:
