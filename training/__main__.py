@@ -13,6 +13,7 @@ from models import bundle
 from models.preprocess import Preprocessing
 from training.config import apply_overrides
 from training.crossval import cross_validate, read_cross_validation
+from training.data.cifar_lt import unpack_cifar
 from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
 from training.data.prepared import make_dataset, read_dataset, write_dataset
@@ -23,8 +24,10 @@ from training.export import BundleText, load_run
 from training.export import export as export_run
 from training.inference import bundle_logits, evaluation_cache, network_logits, places_of
 from training.prior import remaining_log_prior
+from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.run_folder import begin_run, read_run
+from training.state import is_first_process
 from training.target_prior import answer_for, prior_of_card, read_target
 from training.trainer import train as train_run
 from training.verify import verdicts
@@ -106,21 +109,39 @@ def _write(index: Index, samples: tuple[Sample, ...], out: Path) -> None:
 
 
 @app.command()
+def cifar(
+    archive: Annotated[Path, typer.Argument(help="Zip of CIFAR-10 as JPEG: train/<i>_<class>/, test/.")],
+    out: Annotated[Path, typer.Option(help="Folder for the photos and the prepared data.")],
+    factor: Annotated[float, typer.Option(min=1, help="Imbalance factor of the training photos.")] = 100,
+    num_val: Annotated[int, typer.Option(min=1, help="Validation photos of each class.")] = 100,
+) -> None:
+    """Unpack CIFAR-10-JPEG-LT and prepare it.
+
+    Example: python -m training cifar cifar10_lt.zip --out data/cifar
+    """
+    index = read_index(unpack_cifar(archive, out, factor, num_val), out)
+    _write(index, split_samples(index.samples, val_fraction=0, test_fraction=0, seed=0), out)
+
+
+@app.command()
 def train(
     data: DataFolder,
     out: Annotated[Path, typer.Option(help="Run folder; an unfinished run in it goes on.")],
     recipe: str = "baseline",
+    protocol: Annotated[str, typer.Option(help="What a benchmark holds fixed, such as cifar.")] = "",
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
 ) -> None:
     """Train a classifier, or go on with an interrupted run.
 
     Example: python -m training train --recipe logit_adjusted --data data/mine --out runs/mine
     """
-    config = apply_overrides(make_recipe(recipe), overrides or [])
+    config = apply_overrides(apply_protocol(make_recipe(recipe), protocol), overrides or [])
     dataset = read_dataset(data)
-    begin_run(out, config, data, dataset.info.content_sha256, _command())
+    if is_first_process():
+        begin_run(out, config, data, dataset.info.content_sha256, _command())
     train_run(config, dataset, out)
-    typer.echo(f"finished: {out}")
+    if is_first_process():
+        typer.echo(f"finished: {out}")
 
 
 @app.command()

@@ -12,6 +12,7 @@ import timm
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from training import cifar_resnet as cifar_resnet  # registers its names with timm
 from training.pretrained import load_folded_mobilenet
 
 
@@ -54,20 +55,25 @@ class Backbone(nn.Module):
             if hasattr(network, name)
         ]
         if hasattr(network, "layer1"):
-            blocks = [network.layer1, network.layer2, network.layer3, network.layer4]
+            blocks = [getattr(network, name) for name in _layers(network)]
         else:
             blocks = list(getattr(network, "blocks", None) or getattr(network, "stages", []))
-        return [nn.ModuleList(stem), *blocks]  # type: ignore[list-item]
+        return [nn.ModuleList(stem), *blocks]
 
     def last_stage(self) -> tuple[nn.Module, str]:
         """Where the last of the stages hangs: its parent and its name there. Raises ValueError for unnamed stages."""
         network = self.network
-        if hasattr(network, "layer4"):
-            return network, "layer4"
+        if layers := _layers(network):
+            return network, layers[-1]
         for name in ("blocks", "stages"):
             if blocks := getattr(network, name, None):
                 return blocks, str(len(blocks) - 1)
         raise ValueError(f"{self.name} does not name its stages: it cannot have several experts")
+
+
+def _layers(network: nn.Module) -> list[str]:
+    """A ResNet's stages: four, or three for CIFAR's."""
+    return [name for name in ("layer1", "layer2", "layer3", "layer4") if hasattr(network, name)]
 
 
 def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: bool = False) -> Backbone:

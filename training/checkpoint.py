@@ -13,12 +13,20 @@ CHECKPOINT, WEIGHTS, METRICS = "checkpoint.pt", "final.safetensors", "metrics.js
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint durably: a kill at any moment leaves the old or the new one."""
+    """Replace the checkpoint durably: a kill at any moment, or a full disk, leaves the old or the new one.
+
+    Raises OSError that says so where the new one could not be written.
+    """
     part = folder / f"{CHECKPOINT}.part"
-    with part.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with part.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except (OSError, RuntimeError) as error:  # torch's writer reports a failed write as RuntimeError
+        part.unlink(missing_ok=True)
+        kept = f"epoch {state['epoch']} could not be saved ({error}); the checkpoint before it is kept"
+        raise OSError(f"{folder}: {kept}: make room, then start the same command again") from error
     part.replace(folder / CHECKPOINT)
 
 

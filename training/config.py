@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from training.choices import (
     Choice,
@@ -29,13 +29,25 @@ METHODS: dict[str, dict[str, type[BaseModel]]] = {
 """The parts of a run where another name brings other keys, and what each name stands for."""
 
 
+def _split_words(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Shares = Annotated[tuple[Fraction, ...], BeforeValidator(_split_words)]
+"""Shares of something; on a command line with commas between."""
+
+
 class Augment(Frozen):
     """Random views of a training photo. Flips and hue can change what a species is, so both are settings.
+
+    ``view=pad_crop`` is the CIFAR protocol instead: photos that all have ``size_px``, shifted by up to an eighth of it
+    over black, and mirrored; nothing else of this part then applies, and photos stay on the device.
 
     ``policy`` adds RandAugment (arXiv:1909.13719), ``policy_ops`` changes of strength ``policy_magnitude`` out of 31,
     or TrivialAugment (arXiv:2103.10158), one change of any strength.
     """
 
+    view: Literal["resized_crop", "pad_crop"] = "resized_crop"
     scale_min: Annotated[float, Field(gt=0, le=1)] = 0.5
     ratio: Annotated[float, Field(ge=1)] = 4 / 3
     flip: bool = True
@@ -73,15 +85,26 @@ class Model(Frozen):
 
 
 class Optimisation(Frozen):
-    """AdamW with warm-up and cosine decay. Rates are for the head; the backbone's is ``backbone_lr_factor`` of it."""
+    """Optimiser and schedule. Rates are for the head; the backbone's is ``backbone_lr_factor`` of it.
+
+    The rate rises over ``warmup_epochs``, then falls as a cosine to ``final_lr_factor``, or with ``decay=step`` to
+    ``step_factor`` of what it was once each of the shares ``steps_at`` of the epochs has passed. ``decay_vectors``
+    lets weight decay reach biases and batch normalisation too.
+    """
 
     epochs: Annotated[int, Field(gt=0)] = 24
     batch_size: Annotated[int, Field(gt=1)] = 32
+    optimiser: Literal["adamw", "sgd"] = "adamw"
     lr: Positive = 5e-3
     backbone_lr_factor: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    decay_vectors: bool = False
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    decay: Literal["cosine", "step"] = "cosine"
     final_lr_factor: Fraction = 0.01
+    steps_at: Shares = (0.8, 0.9)
+    step_factor: Fraction = 0.01
     mixup_alpha: Annotated[float, Field(ge=0)] = 0.2
     cutmix_alpha: Annotated[float, Field(ge=0)] = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -122,6 +145,10 @@ class RunConfig(Frozen):
     def _sizes(self) -> "RunConfig":
         if self.cache_side_px < self.size_px:
             raise ValueError(f"canvas_px {self.cache_side_px} must be at least size_px {self.size_px}")
+        if self.augment.view == "pad_crop" and self.cache_side_px != self.size_px:
+            raise ValueError(
+                "augment.view=pad_crop shifts photos as they are: leave train_size_px and canvas_px out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -200,6 +227,8 @@ class RunConfig(Frozen):
     @property
     def cache_side_px(self) -> int:
         """Short side of the decoded photos that crops are taken from."""
+        if self.augment.view == "pad_crop":
+            return self.canvas_px or self.crop_size_px
         return self.canvas_px or max(self.size_px, round(self.crop_size_px * 1.15))
 
     def with_(self, **changes: Any) -> "RunConfig":

@@ -14,7 +14,7 @@ from models.metrics import Evaluation
 class RunProgress:
     """A bar over all steps of a run on a terminal; one plain line an epoch everywhere."""
 
-    def __init__(self, title: str, *, first_step: int, num_steps: int) -> None:
+    def __init__(self, title: str, *, first_step: int, num_steps: int, silent: bool = False) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -22,7 +22,7 @@ class RunProgress:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(file=sys.stderr),
-            disable=not sys.stderr.isatty(),
+            disable=silent or not sys.stderr.isatty(),
         )
         self._task = self._bar.add_task(title, total=num_steps, completed=first_step, rate="")
         self._began, self._first_step, self._num_steps = time.monotonic(), first_step, num_steps

@@ -3,157 +3,87 @@
 Legend: B batch, C channels or classes, H W pixels.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim import AdamW
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.decision import probabilities
 from models.metrics import evaluate
 from models.preprocess import Preprocessing
 from training.checkpoint import append_metrics, load_checkpoint, save_checkpoint, save_weights
-from training.classifier import Classifier, make_classifier
+from training.classifier import Classifier
 from training.config import RunConfig
-from training.data.batches import epoch_batches
-from training.data.cache import PhotoCache, open_cache
-from training.data.dataset import TrainingViews, view_seed
-from training.data.index import Sample
+from training.data.batches import cut_to_batches, epoch_batches
+from training.data.cache import PhotoCache
+from training.data.dataset import view_seed
 from training.data.prepared import Dataset
+from training.evaluate import class_indices
 from training.finish import check_finish, finish
-from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
-from training.mixing import Labelled, Mixer
-from training.objective import Objective, make_objective
-from training.pretrained import restore_batch_norm
 from training.progress import RunProgress, validation_summary
-from training.schedule import lr_factor, make_optimiser, set_rate
+from training.schedule import lr_factor, set_rate
+from training.state import TrainingState, begin
+from training.step import NotFinite, take_step
 
 _MIXING, _DROPOUT = 2**31 + 1, 2**31 + 2
-
-
-@dataclass
-class _State:
-    classifier: Classifier
-    average: AveragedModel
-    optimiser: AdamW
-    loss: Objective
-    mixer: Mixer
-    views: TrainingViews
-    fabric: Fabric
-    network: nn.Module
-    epoch: int = 0
 
 
 def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
     """Train to the end, resuming from the folder's checkpoint, and write the final (averaged) weights.
 
-    Killed at any moment and started again, it ends with the same weights on the same machine.
+    Killed at any moment and started again, it ends with the same weights on the same machine. Under torchrun, each
+    process trains on its share of every batch, and the first one writes. Raises ValueError where the loss is no number.
     """
     check_finish(config, dataset)
-    samples = dataset.split("train")
-    state = _begin(config, dataset, samples)
-    _resume(state, folder)
-    steps_per_epoch = -(
-        -_used(len(samples), config.optimisation.batch_size) // config.optimisation.batch_size
+    state = begin(config, dataset)
+    if saved := load_checkpoint(folder):
+        state.resume(saved)
+    _train_epochs(state, config, dataset, folder)
+    final = cast(Classifier, state.average.module)
+    if state.fabric.is_global_zero:
+        finish(final, config, dataset)
+        save_weights(folder, final)
+    state.fabric.barrier()
+    return final.eval()
+
+
+def _train_epochs(state: TrainingState, config: RunConfig, dataset: Dataset, folder: Path) -> None:
+    steps_per_epoch = len(
+        cut_to_batches(range(len(state.views)), config.optimisation.batch_size, state.share)
     )
     num_steps = steps_per_epoch * config.optimisation.epochs
     validation = evaluation_cache(dataset, _wanted(config)) if dataset.split("val") else None
+    first = state.fabric.is_global_zero
     with RunProgress(
-        config.recipe, first_step=state.epoch * steps_per_epoch, num_steps=num_steps
+        config.recipe, first_step=state.epoch * steps_per_epoch, num_steps=num_steps, silent=not first
     ) as progress:
         while state.epoch < config.optimisation.epochs:
+            began = time.monotonic()
             record: dict[str, Any] = {
                 "epoch": state.epoch,
-                "loss": _train_epoch(state, config, steps_per_epoch, progress),
+                "loss": _train_epoch(state, config, dataset, steps_per_epoch, progress),
+                "seconds": round(time.monotonic() - began, 2),
             }
-            if validation is not None:
-                record["validation"] = _validate(state, dataset, validation)
             state.epoch += 1
-            append_metrics(folder, record)
-            save_checkpoint(folder, _snapshot(state))
-            progress.epoch(record)
-    final = cast(Classifier, state.average.module)
-    finish(final, config, dataset)
-    save_weights(folder, final)
-    return final.eval()
+            if first:
+                if validation is not None:
+                    record["validation"] = _validate(state, dataset, validation)
+                append_metrics(folder, record)
+                save_checkpoint(folder, state.snapshot())
+                progress.epoch(record)
+            state.fabric.barrier()
 
 
 def _wanted(config: RunConfig) -> Preprocessing:
     return Preprocessing(size_px=config.size_px, fit=config.fit)
 
 
-def _used(num_samples: int, batch_size: int) -> int:
-    return num_samples - 1 if num_samples % batch_size == 1 else num_samples
-
-
-def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> _State:
-    keep_freed_memory()
-    fabric = Fabric(
-        accelerator="cpu" if config.device == "cpu" else config.device,
-        devices=1,
-        precision=autocast_precision(config.precision, config.device),
-    )
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
-    classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
-    cache = open_cache(dataset.folder, dataset.info.root, dataset.samples, config.cache_side_px)
-    folded = hasattr(classifier.backbone.network, "batch_norm_is_folded")
-    if folded and config.model.batch_norm == "learn":
-        _restore_batch_norm(classifier, config, dataset, samples)
-    classes = [dataset.labels.index(sample.label) for sample in samples]
-    views = TrainingViews(cache, places_of(dataset, samples), classes, config)
-    loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
-    network = fabric.setup_module(classifier)
-    optimiser = make_optimiser(classifier, config.optimisation)
-    decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
-    average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
-    mixer = Mixer(config, dataset.info.training_counts)
-    return _State(classifier, average, optimiser, loss, mixer, views, fabric, network)
-
-
-def _restore_batch_norm(
-    classifier: Classifier, config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]
-) -> None:
-    """Statistics come from training photos alone, as they are before augmentation."""
-    photos = evaluation_cache(dataset, Preprocessing(size_px=config.crop_size_px, fit=config.fit))
-    places = places_of(dataset, samples)[:: max(1, len(samples) // 512)]
-
-    def batches() -> Iterable[Tensor]:
-        for begin in range(0, len(places), 32):
-            images = np.stack([photos[place] for place in places[begin : begin + 32]])
-            yield classifier.normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float())
-
-    restore_batch_norm(classifier.backbone.network, batches())
-
-
-def _resume(state: _State, folder: Path) -> None:
-    saved = load_checkpoint(folder)
-    if saved is None:
-        return
-    state.classifier.load_state_dict(saved["network"])
-    state.average.load_state_dict(saved["average"])
-    state.optimiser.load_state_dict(saved["optimiser"])
-    state.epoch = int(saved["epoch"])
-
-
-def _snapshot(state: _State) -> dict[str, Any]:
-    return {
-        "epoch": state.epoch,
-        "network": state.classifier.state_dict(),
-        "average": state.average.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-    }
-
-
-def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progress: RunProgress) -> float:
+def _train_epoch(
+    state: TrainingState, config: RunConfig, dataset: Dataset, steps_per_epoch: int, progress: RunProgress
+) -> float:
     """One pass over the training photos. Returns the mean loss of its steps."""
     settings, epoch = config.optimisation, state.epoch
     rng = np.random.default_rng(view_seed(config.seed, epoch, _MIXING))
@@ -161,50 +91,37 @@ def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progres
     state.views.epoch = state.loss.epoch = epoch
     state.network.train()
     losses: list[float] = []
-    for step, batch in enumerate(epoch_batches(state.views, config, len(state.loss.weights_C), epoch)):
+    batches = epoch_batches(state.views, config, len(state.loss.weights_C), epoch, state.share)
+    for step, batch in enumerate(batches):
         set_rate(state.optimiser, lr_factor(epoch + (step + 1) / steps_per_epoch, settings))
-        losses.append(_step(state, config, batch.images_BCHW, batch.labels_B, rng, batch.foreground))
-        progress.step(len(batch.labels_B), losses[-1])
-    return float(np.mean(losses))
+        try:
+            losses.append(take_step(state, config, batch, rng))
+        except NotFinite as error:
+            where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
+            raise ValueError(_advice(error, where, batch.draws, dataset)) from error
+        progress.step(len(batch.draws) * state.share.of, losses[-1])
+    mean = torch.tensor(np.mean(losses), device=state.fabric.device)
+    return float(cast(torch.Tensor, state.fabric.all_reduce(mean)))
 
 
-def _step(
-    state: _State,
-    config: RunConfig,
-    images_BCHW: Tensor,
-    labels_B: Tensor,
-    rng: np.random.Generator,
-    foreground: tuple[Tensor, Tensor] | None = None,
-) -> float:
-    settings, device = config.optimisation, state.fabric.device
-
-    def on_device(pixels_BCHW: Tensor, classes_B: Tensor) -> Labelled:
-        floats_BCHW = pixels_BCHW.to(device).float().contiguous(memory_format=torch.channels_last)
-        return Labelled(floats_BCHW, classes_B.to(device))
-
-    batch = state.mixer(on_device(images_BCHW, labels_B), rng, on_device(*foreground) if foreground else None)
-    logits_BC = state.network(batch.pixels_BCHW)
-    first_B, second_B = state.loss(logits_BC, batch.labels_B), state.loss(logits_BC, batch.other_labels_B)
-    loss = (batch.share * first_B + (1 - batch.share) * second_B).mean()
-    if not torch.isfinite(loss):
-        raise ValueError(f"the loss is {loss.item()}: lower optimisation.lr or use precision=fp32")
-    state.optimiser.zero_grad(set_to_none=True)
-    state.fabric.backward(loss)
-    if settings.clip_norm:
-        nn.utils.clip_grad_norm_(state.classifier.parameters(), settings.clip_norm)
-    state.optimiser.step()
-    state.average.update_parameters(state.classifier)
-    return float(loss.detach())
+def _advice(error: NotFinite, where: str, draws: tuple[int, ...], dataset: Dataset) -> str:
+    samples = dataset.split("train")
+    paths = [samples[draw % len(samples)].path for draw in draws]
+    photos = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    return (
+        f"{error} in {where} (photos {photos}): the checkpoint of the epoch before is kept; begin another run with a "
+        "lower optimisation.lr, or with precision=fp32"
+    )
 
 
-def _validate(state: _State, dataset: Dataset, cache: PhotoCache) -> dict[str, float | None]:
+def _validate(state: TrainingState, dataset: Dataset, cache: PhotoCache) -> dict[str, float | None]:
     samples = dataset.split("val")
     logits_NC = network_logits(
         cast(Classifier, state.average.module), cache, places_of(dataset, samples), state.fabric.device
     )
     evaluation = evaluate(
         probabilities(logits_NC),
-        np.array([dataset.labels.index(sample.label) for sample in samples]),
+        class_indices(dataset, samples),
         class_labels=dataset.labels,
         training_counts=dataset.info.training_counts,
         groups=dataset.groups,

@@ -13,15 +13,15 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from torch import Tensor
 
 from tests.drawn_photos import draw_moth
 from training.config import RunConfig, apply_overrides
-from training.data.dataset import training_loader
+from training.data.batches import Batch, epoch_batches
 from training.data.index import read_index
 from training.data.prepared import Dataset, make_dataset
 from training.recipes import make_recipe
-from training.trainer import _begin, _State, _step
+from training.state import TrainingState, begin
+from training.step import take_step
 
 NUM_BATCHES, ROUNDS, GOAL = 12, 3, 0.9
 
@@ -37,13 +37,13 @@ def draw_dataset(folder: Path, num_photos: int) -> Dataset:
     return make_dataset(folder / "data", index.root, samples, index.taxa, command="bench", num_problems=0)
 
 
-def rate(state: _State, config: RunConfig, batches: list[tuple[Tensor, Tensor]] | None) -> float:
+def rate(state: TrainingState, config: RunConfig, batches: list[Batch] | None) -> float:
     """Images a second of whole steps; with ``batches`` None, of steps on photos as training loads them."""
     rng = np.random.default_rng(0)
     started, seen = time.perf_counter(), 0
-    for images, labels in batches or training_loader(state.views, range(len(state.views)), config):
-        _step(state, config, images, labels, rng)
-        seen += len(labels)
+    for batch in batches or epoch_batches(state.views, config, len(state.loss.weights_C), 0):
+        take_step(state, config, batch, rng)
+        seen += len(batch.draws)
     return seen / (time.perf_counter() - started)
 
 
@@ -52,9 +52,9 @@ def main(overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VAL
     config = apply_overrides(make_recipe("transfer"), overrides or [])
     with tempfile.TemporaryDirectory(prefix="lighttrap-bench-") as folder:
         dataset = draw_dataset(Path(folder), NUM_BATCHES * config.optimisation.batch_size)
-        state = _begin(config, dataset, dataset.split("train"))
+        state = begin(config, dataset)
         state.network.train()
-        first = next(iter(training_loader(state.views, range(len(state.views)), config)))
+        first = next(iter(epoch_batches(state.views, config, len(dataset.labels), 0)))
         rate(state, config, [first])
         rounds = [
             (rate(state, config, None), rate(state, config, [first] * NUM_BATCHES)) for _ in range(ROUNDS)

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from training.choices import EffectiveNumber, Sampling
 from training.config import RunConfig
+from training.data.batches import cut_to_batches
 from training.data.cache import open_cache
 from training.data.dataset import TrainingViews, training_loader
 from training.data.prepared import Dataset
@@ -37,7 +38,9 @@ def test_balanced_batches_are_the_same_at_any_number_of_workers(tiny_dataset: Da
         config = make_recipe("debug").with_(workers=num_workers)
         views = views_of(tiny_dataset, config)
         order = epoch_order(Sampling(name="class_balanced"), views.classes, 3, seed=0, epoch=1, epochs=2)
-        loader: DataLoader[tuple[torch.Tensor, int]] = training_loader(views, order, config)
+        loader: DataLoader[tuple[torch.Tensor, int]] = training_loader(
+            views, cut_to_batches(order, config.optimisation.batch_size), config
+        )
         return [part for batch in loader for part in batch]
 
     alone = batches(0)

@@ -38,7 +38,8 @@ class Predictions(_Frozen):
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Which images were named right [N]."""
-        return np.array(self.predicted) == np.array(self.labels)
+        correct_N: NDArray[np.bool_] = np.array(self.predicted) == np.array(self.labels)
+        return correct_N
 
 
 class Cost(_Frozen):

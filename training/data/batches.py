@@ -1,6 +1,6 @@
 """The batches of an epoch: photos in the sampler's order, and beside some of them foregrounds drawn for the tail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,22 +10,41 @@ from torch import Tensor
 from training.choices import Mixing
 from training.config import RunConfig
 from training.data.dataset import TrainingViews, training_loader, view_seed
+from training.data.resident import ResidentViews
 from training.data.sampler import draw_by_class, epoch_order
 
 _PASTING, _FOREGROUNDS = 2**31 + 4, 2**31 + 5
 _OTHER_VIEWS = 2**20
 """Repetitions of foregrounds count from here, so that no photo is pasted over its own view."""
 
+Views = TrainingViews | ResidentViews
+
 
 class Batch(NamedTuple):
-    """uint8 images [B, 3, H, W], classes [B] and, where patches are to be pasted, as many foregrounds."""
+    """uint8 images [B, 3, H, W], classes [B] and, where patches are to be pasted, as many foregrounds.
+
+    ``draws`` says which photos they are, as the sampler numbers them.
+    """
 
     images_BCHW: Tensor
     labels_B: Tensor
     foreground: tuple[Tensor, Tensor] | None
+    draws: tuple[int, ...]
 
 
-def epoch_batches(views: TrainingViews, config: RunConfig, num_classes: int, epoch: int) -> Iterator[Batch]:
+class Share(NamedTuple):
+    """Which process of how many this one is: each takes every ``of``-th image of a batch, from ``rank`` on."""
+
+    rank: int = 0
+    of: int = 1
+
+
+ALONE = Share()
+
+
+def epoch_batches(
+    views: Views, config: RunConfig, num_classes: int, epoch: int, share: Share = ALONE
+) -> Iterator[Batch]:
     """All batches of an epoch (from 0), a function of (seed, epoch) at any number of workers."""
     order = epoch_order(
         config.sampling,
@@ -35,21 +54,47 @@ def epoch_batches(views: TrainingViews, config: RunConfig, num_classes: int, epo
         epoch=epoch,
         epochs=config.optimisation.epochs,
     )
-    loader = training_loader(views, order, config)
-    pasted = pasted_steps(config, len(loader), epoch)
+    drawn = cut_to_batches(order, config.optimisation.batch_size, share)
+    pasted = pasted_steps(config, len(drawn), epoch)
     wanted = int(pasted.sum()) * config.optimisation.batch_size
     draws = foreground_draws(
         views.classes, num_classes, wanted, seed=view_seed(config.seed, epoch, _FOREGROUNDS)
     )
-    foregrounds: Iterator[tuple[Tensor, Tensor]] = iter(
-        training_loader(views, draws, config) if wanted else ()
-    )
-    for paste, (images_BCHW, labels_B) in zip(pasted, loader, strict=True):
+    foregrounds = iter(_load(views, cut_to_batches(draws, config.optimisation.batch_size, share), config, 1))
+    for paste, drawn_B, (images_BCHW, labels_B) in zip(
+        pasted, drawn, _load(views, drawn, config), strict=True
+    ):
         foreground = None
         if paste:
             patches_BCHW, classes_B = next(foregrounds)
             foreground = (patches_BCHW[: len(labels_B)], classes_B[: len(labels_B)])
-        yield Batch(images_BCHW, labels_B, foreground)
+        yield Batch(images_BCHW, labels_B, foreground, tuple(drawn_B))
+
+
+def cut_to_batches(order: Sequence[int], batch_size: int, share: Share = ALONE) -> list[list[int]]:
+    """An order in batches of ``batch_size``, and of each this process's share. All processes get equally many images.
+
+    A last batch of one image would break batch normalisation, and one that is smaller than the number of processes
+    cannot be shared: it is left out.
+
+    >>> cut_to_batches(range(7), 3), cut_to_batches(range(8), 4, Share(rank=1, of=2))
+    ([[0, 1, 2], [3, 4, 5]], [[1, 3], [5, 7]])
+    """
+    batches = []
+    for begin in range(0, len(order), batch_size):
+        batch = order[begin : begin + batch_size]
+        even = len(batch) - len(batch) % share.of
+        if even and len(batch) > 1:
+            batches.append(list(batch[:even][share.rank :: share.of]))
+    return batches
+
+
+def _load(
+    views: Views, batches: list[list[int]], config: RunConfig, stream: int = 0
+) -> Iterable[tuple[Tensor, Tensor]]:
+    if isinstance(views, ResidentViews):
+        return views.batches(batches, stream)
+    return training_loader(views, batches, config) if batches else ()
 
 
 def pasted_steps(config: RunConfig, num_steps: int, epoch: int) -> NDArray[np.bool_]:

@@ -58,16 +58,13 @@ class EvaluationViews(Dataset[Tensor]):
 
 
 def training_loader(
-    views: TrainingViews, order: Sequence[int], config: RunConfig
+    views: TrainingViews, batches: Sequence[Sequence[int]], config: RunConfig
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Batches of views in the given order; a last batch of one image would break batch normalisation: dropped."""
-    batch = config.optimisation.batch_size
-    kept = order[:-1] if len(order) % batch == 1 else order
+    """These batches of views, in order."""
     workers = loader_workers(config.workers)
     return DataLoader(
         views,
-        batch_size=batch,
-        sampler=list(kept),
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch accepts any iterable of lists
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
         prefetch_factor=4 if workers else None,

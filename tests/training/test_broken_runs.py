@@ -1,0 +1,62 @@
+"""A run that cannot go on says where and why, and keeps the last good checkpoint."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.data.batches import epoch_batches
+from training.data.prepared import Dataset
+from training.recipes import make_recipe
+from training.state import begin
+from training.step import NotFinite, take_step
+from training.trainer import train
+
+
+def test_a_loss_that_is_no_number_names_epoch_step_and_photos_and_keeps_the_checkpoint(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    first = make_recipe("debug").with_(optimisation={"epochs": 1, "batch_size": 4})
+    train(first, tiny_dataset, tmp_path)
+    saved = load_checkpoint(tmp_path)
+    assert saved is not None
+    saved["network"]["head.bias"][0] = torch.inf
+    save_checkpoint(tmp_path, saved)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    names = r"epoch 2, step 1 of 3 \(photos species-\d/\d\.png, species-\d/\d\.png, species-\d/\d\.png and 1 more\)"
+    with pytest.raises(ValueError, match="the loss is nan in " + names) as caught:
+        train(first.with_(optimisation={"epochs": 2}), tiny_dataset, tmp_path)
+    assert "lower optimisation.lr" in str(caught.value)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_gradient_that_is_no_number_changes_nothing(tiny_dataset: Dataset) -> None:
+    config = make_recipe("debug").with_(optimisation={"batch_size": 4, "mixup_alpha": 0.0})
+    state = begin(config, tiny_dataset)
+    state.network.train()
+    head = state.classifier.head
+    assert isinstance(head, torch.nn.Linear)
+    head.weight.register_hook(lambda gradient: gradient * torch.inf)  # type: ignore[no-untyped-call]
+    batch = next(iter(epoch_batches(state.views, config, 3, 0)))
+    before = head.weight.detach().clone()
+    with pytest.raises(NotFinite, match="length of the gradient"):
+        take_step(state, config, batch, np.random.default_rng(0))
+    assert head.weight.equal(before)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before_and_says_so(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, {"epoch": 1, "network": {"weight": torch.ones(3)}})
+    (tmp_path / "checkpoint.pt.part").symlink_to("/dev/full")
+    with pytest.raises(
+        OSError, match=r"epoch 2 could not be saved .* make room, then start the same command again"
+    ):
+        save_checkpoint(tmp_path, {"epoch": 2, "network": {"weight": torch.zeros(300_000)}})
+    kept = load_checkpoint(tmp_path)
+    assert kept is not None
+    assert kept["epoch"] == 1
+    assert kept["network"]["weight"].equal(torch.ones(3))
+    save_checkpoint(tmp_path, {"epoch": 2, "network": {"weight": torch.zeros(3)}})
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]

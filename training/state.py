@@ -1,0 +1,136 @@
+"""What a run carries from step to step: made from a configuration, saved, and taken up again.
+
+Legend: B batch.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from models.preprocess import Preprocessing
+from training.classifier import Classifier, make_classifier
+from training.config import RunConfig
+from training.data.batches import Share, Views
+from training.data.cache import open_cache
+from training.data.dataset import TrainingViews
+from training.data.index import Sample
+from training.data.prepared import Dataset
+from training.data.resident import ResidentViews
+from training.hardware import autocast_precision, keep_freed_memory
+from training.inference import evaluation_cache, places_of
+from training.mixing import Mixer
+from training.objective import Objective, make_objective
+from training.pretrained import restore_batch_norm
+from training.schedule import make_optimiser
+
+
+@dataclass
+class TrainingState:
+    """Network, its running average, optimiser, loss, mixing and views of one run; ``epoch`` is the next to train."""
+
+    classifier: Classifier
+    average: AveragedModel
+    optimiser: Optimizer
+    loss: Objective
+    mixer: Mixer
+    views: Views
+    fabric: Fabric
+    network: nn.Module
+    epoch: int = 0
+
+    @property
+    def share(self) -> Share:
+        """This process's part of every batch."""
+        return Share(self.fabric.global_rank, self.fabric.world_size)
+
+    def resume(self, saved: dict[str, Any]) -> None:
+        """Take up what ``snapshot`` gave."""
+        self.classifier.load_state_dict(saved["network"])
+        self.average.load_state_dict(saved["average"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.epoch = int(saved["epoch"])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {
+            "epoch": self.epoch,
+            "network": self.classifier.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+
+def begin(config: RunConfig, dataset: Dataset) -> TrainingState:
+    """A run's state before its first epoch. Under torchrun, one process of several."""
+    keep_freed_memory()
+    fabric = _fabric(config)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
+    samples = dataset.split("train")
+    with fabric.rank_zero_first():
+        views = _views(config, dataset, samples, fabric.device)
+    folded = hasattr(classifier.backbone.network, "batch_norm_is_folded")
+    if folded and config.model.batch_norm == "learn":
+        _restore_batch_norm(classifier, config, dataset, samples)
+    loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
+    network = fabric.setup_module(classifier)
+    optimiser = make_optimiser(classifier, config.optimisation)
+    decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
+    mixer = Mixer(config, dataset.info.training_counts)
+    return TrainingState(classifier, average, optimiser, loss, mixer, views, fabric, network)
+
+
+def is_first_process() -> bool:
+    """Whether this process writes the run's files: torchrun says so in ``RANK``."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _fabric(config: RunConfig) -> Fabric:
+    """One device, or under torchrun one for each of its processes."""
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    per_node = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=config.device,
+        devices=per_node,
+        num_nodes=num_processes // per_node,
+        strategy="ddp" if num_processes > 1 else "auto",
+        precision=autocast_precision(config.precision, config.device),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _views(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...], device: torch.device) -> Views:
+    cache = open_cache(dataset.folder, dataset.info.root, dataset.samples, config.cache_side_px)
+    labels = {label: place for place, label in enumerate(dataset.labels)}
+    classes = [labels[sample.label] for sample in samples]
+    places = places_of(dataset, samples)
+    if config.augment.view == "pad_crop":
+        return ResidentViews(cache, places, classes, config, device)
+    return TrainingViews(cache, places, classes, config)
+
+
+def _restore_batch_norm(
+    classifier: Classifier, config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]
+) -> None:
+    """Statistics come from training photos alone, as they are before augmentation."""
+    photos = evaluation_cache(dataset, Preprocessing(size_px=config.crop_size_px, fit=config.fit))
+    places = places_of(dataset, samples)[:: max(1, len(samples) // 512)]
+
+    def batches() -> Iterable[Tensor]:
+        for first in range(0, len(places), 32):
+            images = np.stack([photos[place] for place in places[first : first + 32]])
+            yield classifier.normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float())
+
+    restore_batch_norm(classifier.backbone.network, batches())
