@@ -23,6 +23,7 @@ from training.choices import (
     TauNorm,
 )
 from training.config import Augment, Model, Optimisation, RunConfig
+from training.near_names import near_first
 
 
 def debug() -> RunConfig:
@@ -292,7 +293,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 
 
 def make_recipe(name: str) -> RunConfig:
-    """A recipe by name. Raises ValueError that lists the names."""
+    """A recipe by name. Raises ValueError that lists the names, near ones first."""
     if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}; choose from {', '.join(RECIPES)}")
+        raise ValueError(f"unknown recipe {name!r}; choose from {near_first(name, RECIPES)}")
     return RECIPES[name]()

@@ -3,6 +3,7 @@
 Legend: B batch, C channels or classes, H W pixels.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,14 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
     Killed at any moment and started again, it ends with the same weights on the same machine.
     """
     check_finish(config, dataset)
+    return _finished(train_epochs(config, dataset, folder), config, dataset, folder)
+
+
+def train_epochs(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
+    """The averaged network at the end of the epochs, before anything that comes after them.
+
+    The folder's checkpoint keeps it, and ``metrics.jsonl`` the seconds that each epoch's steps took.
+    """
     samples = dataset.split("train")
     state = _begin(config, dataset, samples)
     _resume(state, folder)
@@ -69,9 +78,11 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
         config.recipe, first_step=state.epoch * steps_per_epoch, num_steps=num_steps
     ) as progress:
         while state.epoch < config.optimisation.epochs:
+            began = time.monotonic()
             record: dict[str, Any] = {
                 "epoch": state.epoch,
                 "loss": _train_epoch(state, config, steps_per_epoch, progress),
+                "seconds": round(time.monotonic() - began, 3),
             }
             if validation is not None:
                 record["validation"] = _validate(state, dataset, validation)
@@ -79,10 +90,47 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
             append_metrics(folder, record)
             save_checkpoint(folder, _snapshot(state))
             progress.epoch(record)
-    final = cast(Classifier, state.average.module)
-    finish(final, config, dataset)
-    save_weights(folder, final)
-    return final.eval()
+    return cast(Classifier, state.average.module)
+
+
+def finish_from(config: RunConfig, dataset: Dataset, epochs_folder: Path, folder: Path) -> Classifier:
+    """Finish a run on the epochs of another that differs only in what comes after them: the same weights, bit for bit,
+    as training it alone.
+
+    Raises ValueError where the other's epochs are not complete.
+    """
+    check_finish(config, dataset)
+    saved = load_checkpoint(epochs_folder)
+    if saved is None or not _are_complete(config, saved):
+        raise ValueError(f"{epochs_folder}: its epochs are not complete; train that run to its end first")
+    keep_freed_memory()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
+    prefix = "module."  # where AveragedModel keeps the network
+    average = {key: value for key, value in saved["average"].items() if key.startswith(prefix)}
+    classifier.load_state_dict({key.removeprefix(prefix): value for key, value in average.items()})
+    classifier.to(Fabric(accelerator=config.device, devices=1).device)
+    return _finished(classifier, config, dataset, folder)
+
+
+def epochs_are_complete(config: RunConfig, folder: Path) -> bool:
+    """Whether a folder's checkpoint is whole and of the last epoch."""
+    try:
+        saved = load_checkpoint(folder)
+    except ValueError:
+        return False
+    return saved is not None and _are_complete(config, saved)
+
+
+def _are_complete(config: RunConfig, saved: dict[str, Any]) -> bool:
+    return int(saved["epoch"]) >= config.optimisation.epochs
+
+
+def _finished(average: Classifier, config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
+    finish(average, config, dataset)
+    save_weights(folder, average)
+    return average.eval()
 
 
 def _wanted(config: RunConfig) -> Preprocessing:
