@@ -1,7 +1,6 @@
-"""The command line: prepare, train, evaluate, export, verify. Reads arguments and prints; the work is elsewhere."""
+"""The command line: one function a command, which reads arguments and prints; the work is elsewhere."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from models import bundle
 from models.preprocess import Preprocessing
+from training.compare.command import compare
 from training.config import apply_overrides
 from training.crossval import cross_validate, read_cross_validation
 from training.data.cifar_lt import unpack_cifar
@@ -26,7 +26,7 @@ from training.inference import bundle_logits, evaluation_cache, network_logits, 
 from training.prior import remaining_log_prior
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
-from training.run_folder import begin_run, read_run
+from training.run_folder import begin_run, command_line, read_run
 from training.state import is_first_process
 from training.target_prior import answer_for, prior_of_card, read_target
 from training.trainer import train as train_run
@@ -89,7 +89,7 @@ def prepare(
 
 def _write(index: Index, samples: tuple[Sample, ...], out: Path) -> None:
     dataset = make_dataset(
-        out, index.root, samples, index.taxa, command=_command(), num_problems=len(index.problems)
+        out, index.root, samples, index.taxa, command=command_line(), num_problems=len(index.problems)
     )
     out.mkdir(parents=True, exist_ok=True)
     numbers = profile(dataset.info.training_counts, dataset.info.group_rule)
@@ -138,7 +138,7 @@ def train(
     config = apply_overrides(apply_protocol(make_recipe(recipe), protocol), overrides or [])
     dataset = read_dataset(data)
     if is_first_process():
-        begin_run(out, config, data, dataset.info.content_sha256, _command())
+        begin_run(out, config, data, dataset.info.content_sha256, command_line())
     train_run(config, dataset, out)
     if is_first_process():
         typer.echo(f"finished: {out}")
@@ -195,8 +195,11 @@ def crossval(
     Example: python -m training crossval --recipe baseline --data data/mine --out runs/mine-crossval
     """
     config = apply_overrides(make_recipe(recipe), overrides or [])
-    result = cross_validate(config, read_dataset(data), out, _command())
+    result = cross_validate(config, read_dataset(data), out, command_line())
     typer.echo(table(result.evaluation))
+
+
+app.command()(compare)
 
 
 @app.command()
@@ -235,10 +238,6 @@ def verify() -> None:
         failed += not holds
     if failed:
         raise ValueError(f"{failed} identities do not hold")
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "training", *sys.argv[1:]])
 
 
 def main() -> None:

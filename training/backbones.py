@@ -5,6 +5,7 @@ Legend: B batch, D features, h w grid.
 
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,9 +82,7 @@ def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: boo
 
     Raises ValueError for an unknown name, with near ones, and for weights that do not fit.
     """
-    if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "see timm.list_models()"
-        raise ValueError(f"unknown backbone {name!r}; near names: {near}")
+    check_backbone(name)
     folded = pretrained.endswith(".npz")
     network = _create(name, pretrained == "timm", size_px, same_padding=folded or same_padding)
     if folded:
@@ -95,6 +94,15 @@ def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: boo
     elif pretrained not in ("none", "timm") and not folded:
         raise ValueError(f"pretrained={pretrained!r}: expected none, timm, or a .npz or .safetensors file")
     return Backbone(name, network, pixels, int(getattr(network, "num_prefix_tokens", 0) or 0))
+
+
+def check_backbone(name: str) -> None:
+    """Raises ValueError, with near names, where timm has no network of this name."""
+    if timm.is_model(name):
+        return
+    near = [*get_close_matches(name, timm.list_models()), *timm.list_models(f"*{name.split('_')[0]}*")]
+    words = ", ".join(list(dict.fromkeys(near))[:8]) or "see timm.list_models()"
+    raise ValueError(f"unknown backbone {name!r}; near names: {words}")
 
 
 def _create(name: str, pretrained: bool, size_px: int, *, same_padding: bool) -> nn.Module:

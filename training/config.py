@@ -21,6 +21,7 @@ from training.choices import (
     Sampling,
     Stage,
 )
+from training.near_names import near_first, near_keys_first
 
 METHODS: dict[str, dict[str, type[BaseModel]]] = {
     part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
@@ -263,7 +264,7 @@ def apply_overrides(config: RunConfig, overrides: list[str]) -> RunConfig:
 def defaults_of(part: str, name: str) -> BaseModel:
     """The method ``name`` of a part that offers several, such as ``loss``. Raises ValueError listing the names."""
     if name not in METHODS[part]:
-        raise ValueError(f"unknown {part}.name {name!r}: choose from {', '.join(METHODS[part])}")
+        raise ValueError(f"unknown {part}.name {name!r}: choose from {near_first(name, METHODS[part])}")
     return METHODS[part][name]()
 
 
@@ -277,12 +278,13 @@ def _put(data: dict[str, Any], key: str, text: str) -> None:
     *parents, last = key.split(".")
     here = data
     for parent in parents:
-        inner = here.get(parent)
-        if not isinstance(inner, dict):
-            raise ValueError(f"unknown key {key!r}: {parent!r} is not one of {', '.join(sorted(here))}")
-        here = inner
+        if not isinstance(here.get(parent), dict):
+            raise ValueError(
+                f"unknown key {key!r}: {parent!r} is not one of {near_first(parent, sorted(here))}"
+            )
+        here = here[parent]
     if last not in here and last != "name":
-        raise ValueError(f"unknown key {key!r}: choose from {', '.join(sorted(here))}")
+        raise ValueError(f"unknown key {key!r}: choose from {near_keys_first(key, here, data)}")
     here[last] = None if text.lower() == "none" and last != "pretrained" else text
 
 

@@ -1,8 +1,11 @@
-"""What the machine at hand does well: number format and memory. Effects on this process alone."""
+"""What the machine at hand is and does well: its name, number format and memory. Effects on this process alone."""
 
 import ctypes
 import os
+import platform
+import resource
 import sys
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -47,3 +50,27 @@ def keep_freed_memory() -> None:
         (_M_ARENA_MAX, 1),
     ):
         mallopt(option, value)
+
+
+def hardware_name(device: torch.device) -> str:
+    """The GPU, or the processor and how many cores of it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cores = os.cpu_count() or 1
+    return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def _processor() -> str:
+    listed = Path("/proc/cpuinfo")
+    for line in listed.read_text().splitlines() if listed.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """The most memory that this process has held so far: of the GPU where it computed on one, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere

@@ -23,6 +23,7 @@ from training.choices import (
     TauNorm,
 )
 from training.config import Augment, Model, Optimisation, RunConfig
+from training.near_names import near_first
 
 
 def debug() -> RunConfig:
@@ -247,6 +248,18 @@ def transfer_long_tail() -> RunConfig:
     )
 
 
+def fine_tuned_long_tail() -> RunConfig:
+    """``transfer_long_tail`` for weights of other subjects: all but the stem learns, and none of it goes back."""
+    return transfer_long_tail().with_(
+        recipe="fine_tuned_long_tail",
+        size_px=288,
+        train_size_px=224,
+        canvas_px=288,
+        model={"frozen_stages": 2, "pretrained_share": 0.0},
+        optimisation={"epochs": 20, "lr": 3e-3},
+    )
+
+
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
@@ -255,6 +268,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         logit_adjusted,
         transfer,
         transfer_long_tail,
+        fine_tuned_long_tail,
         cross_entropy,
         balanced_softmax,
         weighted_softmax,
@@ -292,7 +306,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 
 
 def make_recipe(name: str) -> RunConfig:
-    """A recipe by name. Raises ValueError that lists the names."""
+    """A recipe by name. Raises ValueError that lists the names, near ones first."""
     if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}; choose from {', '.join(RECIPES)}")
+        raise ValueError(f"unknown recipe {name!r}; choose from {near_first(name, RECIPES)}")
     return RECIPES[name]()

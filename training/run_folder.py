@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -46,6 +47,11 @@ def read_run(folder: Path) -> RunRecord:
         return RunRecord.model_validate(json.loads((folder / RUN).read_text()))
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: not a run folder: {error}") from error
+
+
+def command_line() -> str:
+    """The command that this process was started with, to run again."""
+    return shlex.join(["python", "-m", "training", *sys.argv[1:]])
 
 
 def _commit() -> str:

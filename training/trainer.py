@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from models.decision import probabilities
 from models.metrics import evaluate
 from models.preprocess import Preprocessing
 from training.checkpoint import append_metrics, load_checkpoint, save_checkpoint, save_weights
-from training.classifier import Classifier
+from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.data.batches import cut_to_batches, epoch_batches
 from training.data.cache import PhotoCache
@@ -22,6 +23,7 @@ from training.data.dataset import view_seed
 from training.data.prepared import Dataset
 from training.evaluate import class_indices
 from training.finish import check_finish, finish
+from training.hardware import keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.progress import RunProgress, validation_summary
 from training.schedule import lr_factor, set_rate
@@ -38,19 +40,26 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
     process trains on its share of every batch, and the first one writes. Raises ValueError where the loss is no number.
     """
     check_finish(config, dataset)
-    state = begin(config, dataset)
-    if saved := load_checkpoint(folder):
-        state.resume(saved)
-    _train_epochs(state, config, dataset, folder)
+    state = _at_the_end_of_epochs(config, dataset, folder)
     final = cast(Classifier, state.average.module)
     if state.fabric.is_global_zero:
-        finish(final, config, dataset)
-        save_weights(folder, final)
+        _finish(final, config, dataset, folder)
     state.fabric.barrier()
     return final.eval()
 
 
-def _train_epochs(state: TrainingState, config: RunConfig, dataset: Dataset, folder: Path) -> None:
+def train_epochs(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
+    """The averaged network at the end of the epochs, before anything that comes after them.
+
+    The folder's checkpoint keeps it, and ``metrics.jsonl`` the seconds that each epoch's steps took.
+    """
+    return cast(Classifier, _at_the_end_of_epochs(config, dataset, folder).average.module)
+
+
+def _at_the_end_of_epochs(config: RunConfig, dataset: Dataset, folder: Path) -> TrainingState:
+    state = begin(config, dataset)
+    if saved := load_checkpoint(folder):
+        state.resume(saved)
     steps_per_epoch = len(
         cut_to_batches(range(len(state.views)), config.optimisation.batch_size, state.share)
     )
@@ -65,7 +74,7 @@ def _train_epochs(state: TrainingState, config: RunConfig, dataset: Dataset, fol
             record: dict[str, Any] = {
                 "epoch": state.epoch,
                 "loss": _train_epoch(state, config, dataset, steps_per_epoch, progress),
-                "seconds": round(time.monotonic() - began, 2),
+                "seconds": round(time.monotonic() - began, 3),
             }
             state.epoch += 1
             if first:
@@ -75,6 +84,47 @@ def _train_epochs(state: TrainingState, config: RunConfig, dataset: Dataset, fol
                 save_checkpoint(folder, state.snapshot())
                 progress.epoch(record)
             state.fabric.barrier()
+    return state
+
+
+def finish_from(config: RunConfig, dataset: Dataset, epochs_folder: Path, folder: Path) -> Classifier:
+    """Finish a run on the epochs of another that differs only in what comes after them: the same weights, bit for bit,
+    as training it alone.
+
+    Raises ValueError where the other's epochs are not complete.
+    """
+    check_finish(config, dataset)
+    saved = load_checkpoint(epochs_folder)
+    if saved is None or not _are_complete(config, saved):
+        raise ValueError(f"{epochs_folder}: its epochs are not complete; train that run to its end first")
+    keep_freed_memory()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
+    prefix = "module."  # where AveragedModel keeps the network
+    average = {key: value for key, value in saved["average"].items() if key.startswith(prefix)}
+    classifier.load_state_dict({key.removeprefix(prefix): value for key, value in average.items()})
+    classifier.to(Fabric(accelerator=config.device, devices=1).device)
+    _finish(classifier, config, dataset, folder)
+    return classifier.eval()
+
+
+def epochs_are_complete(config: RunConfig, folder: Path) -> bool:
+    """Whether a folder's checkpoint is whole and of the last epoch."""
+    try:
+        saved = load_checkpoint(folder)
+    except ValueError:
+        return False
+    return saved is not None and _are_complete(config, saved)
+
+
+def _are_complete(config: RunConfig, saved: dict[str, Any]) -> bool:
+    return int(saved["epoch"]) >= config.optimisation.epochs
+
+
+def _finish(average: Classifier, config: RunConfig, dataset: Dataset, folder: Path) -> None:
+    finish(average, config, dataset)
+    save_weights(folder, average)
 
 
 def _wanted(config: RunConfig) -> Preprocessing:

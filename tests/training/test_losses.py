@@ -77,5 +77,5 @@ def test_margins_grow_with_the_scale_of_the_head() -> None:
 def test_an_unknown_recipe_or_key_is_refused_with_the_ones_that_exist() -> None:
     with pytest.raises(ValueError, match="choose from debug, baseline"):
         make_recipe("best")
-    with pytest.raises(ValueError, match="choose from backbone_lr_factor, batch_size"):
+    with pytest.raises(ValueError, match="choose from epochs, backbone_lr_factor, batch_size"):
         apply_overrides(make_recipe("baseline"), ["optimisation.epoch=3"])
