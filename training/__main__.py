@@ -10,6 +10,7 @@ import typer
 
 from models import bundle
 from models.preprocess import Preprocessing
+from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
 from training.config import apply_overrides
 from training.crossval import cross_validate, read_cross_validation
@@ -20,7 +21,7 @@ from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
 from training.data.split import mark_leaks, split_by_folds, split_samples
 from training.evaluate import evaluate_logits, table
-from training.export import BundleText, load_run
+from training.export import BundleText, check_exports, load_run
 from training.export import export as export_run
 from training.inference import bundle_logits, evaluation_cache, network_logits, places_of
 from training.prior import remaining_log_prior
@@ -138,6 +139,8 @@ def train(
     config = apply_overrides(apply_protocol(make_recipe(recipe), protocol), overrides or [])
     dataset = read_dataset(data)
     if is_first_process():
+        if not (out / CHECKPOINT).exists():
+            check_exports(config, len(dataset.labels))
         begin_run(out, config, data, dataset.info.content_sha256, command_line())
     train_run(config, dataset, out)
     if is_first_process():

@@ -76,21 +76,37 @@ def load_run(folder: Path, num_classes: int) -> tuple[RunConfig, Classifier]:
     return config, classifier.eval()
 
 
+def check_exports(config: RunConfig, num_classes: int) -> None:
+    """Export the untrained network, in seconds, so that a backbone that cannot be is refused before hours of training.
+
+    Raises ValueError.
+    """
+    untrained = config.with_(model={"pretrained": "none"})
+    to_onnx(make_classifier(untrained, num_classes), config.size_px)
+
+
 def to_onnx(classifier: Classifier, size_px: int) -> bytes:
-    """ONNX bytes of a network: dynamic batch, normalisation inside."""
+    """ONNX bytes of a network: dynamic batch, normalisation inside. Raises ValueError where torch cannot write it."""
     example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
-        program = torch.onnx.export(
-            _Graph(classifier).eval(),
-            (example,),
-            dynamo=True,
-            input_names=["image"],
-            output_names=["logits", "embedding", "features"],
-            dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                _Graph(classifier).eval(),
+                (example,),
+                dynamo=True,
+                input_names=["image"],
+                output_names=["logits", "embedding", "features"],
+                dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
+                verbose=False,
+            )
+        except Exception as error:  # what the exporter raises depends on the step and the network it fails at
+            raise ValueError(
+                f"{classifier.backbone.name} cannot be exported to ONNX at {size_px} px ({type(error).__name__}); "
+                "choose another model.backbone, such as mobilenetv2_100, resnet50, convnext_tiny or "
+                "vit_small_patch16_224"
+            ) from error
     assert program is not None
     stream.write(program.model_proto.SerializeToString())
     return stream.getvalue()

@@ -7,34 +7,20 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from tests.drawn_photos import draw_moth
+from tests.bench._drawn_dataset import draw_dataset
 from training.config import RunConfig, apply_overrides
 from training.data.batches import Batch, epoch_batches
-from training.data.index import read_index
-from training.data.prepared import Dataset, make_dataset
 from training.recipes import make_recipe
 from training.state import TrainingState, begin
 from training.step import take_step
 
 NUM_BATCHES, ROUNDS, GOAL = 12, 3, 0.9
-
-
-def draw_dataset(folder: Path, num_photos: int) -> Dataset:
-    """Drawn moths of seven species, all to train on."""
-    for number in range(num_photos):
-        species = folder / "photos" / f"species-{number % 7}"
-        species.mkdir(parents=True, exist_ok=True)
-        draw_moth(number % 7, seed=number, size=(400, 320)).save(species / f"{number}.jpg", quality=90)
-    index = read_index(folder / "photos")
-    samples = [replace(sample, split="train") for sample in index.samples]
-    return make_dataset(folder / "data", index.root, samples, index.taxa, command="bench", num_problems=0)
 
 
 def rate(state: TrainingState, config: RunConfig, batches: list[Batch] | None) -> float:

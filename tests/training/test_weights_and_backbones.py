@@ -8,11 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from typer.testing import CliRunner
 
 from tests.shared import shared
+from training.__main__ import app
 from training.backbones import make_backbone
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
+from training.data.prepared import Dataset, write_dataset
 from training.export import check_parity, to_onnx
 from training.folding import convolution_pairs, fold_batch_norm
 from training.pretrained import load_folded_mobilenet, restore_batch_norm
@@ -179,3 +182,19 @@ def test_an_unknown_backbone_is_refused_with_near_names() -> None:
 def test_a_run_with_folded_normalisation_has_nothing_left_to_fold() -> None:
     classifier: Classifier = make_classifier(tiny("mobilenetv2_100", 64, batch_norm="fold"), 3)
     assert convolution_pairs(classifier.backbone.network) == []
+
+
+def test_a_backbone_that_cannot_be_exported_is_refused_before_it_is_trained(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    write_dataset(tiny_dataset, ())
+    words = ["train", "--recipe", "debug", "model.backbone=test_maxvit", "size_px=64"]
+    done = CliRunner().invoke(
+        app,
+        [*words, "--data", str(tiny_dataset.folder), "--out", str(tmp_path / "run")],
+        catch_exceptions=True,
+    )
+    assert isinstance(done.exception, ValueError)
+    assert "test_maxvit cannot be exported to ONNX at 64 px" in str(done.exception)
+    assert "choose another model.backbone" in str(done.exception)
+    assert not (tmp_path / "run").exists()

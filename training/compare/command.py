@@ -15,6 +15,7 @@ from training.compare.record import RunResult
 from training.compare.runner import Place, Runner, missing_runs, read_results
 from training.compare.selection import validation_standings
 from training.data.prepared import Dataset, read_dataset
+from training.export import check_exports
 from training.run_folder import command_line
 
 BASELINES = ("cross_entropy", "baseline")
@@ -101,6 +102,8 @@ def _run(plan: Plan, place: Place, dataset: Dataset, parallel: int) -> dict[str,
     typer.echo(f"{len(plan.configs)} runs, {len(plan.configs) - len(missing)} of them finished", err=True)
     for key, reason in plan.refused.items():
         typer.echo(f"{key} cannot be run: {reason}", err=True)
+    for config in {(one.model.backbone, one.size_px): one for one in missing}.values():
+        check_exports(config, len(dataset.labels))
     runner = Runner(
         place,
         parallel,
