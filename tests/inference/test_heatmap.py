@@ -6,7 +6,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from app.inference.heatmap import heat, heatmap_base64
+from app.inference.heatmap import heatmap_base64
+from models.heatmap import heat
 
 IMAGE = np.full((64, 64, 3), 120, np.uint8)
 

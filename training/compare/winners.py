@@ -1,0 +1,88 @@
+"""Which method is best for what: chosen on validation photos, told in test figures. Knows no page."""
+
+from collections.abc import Mapping
+
+from models.groups import GROUPS
+from training.compare.differences import Versuses
+from training.compare.methods import Comparison, Method
+from training.compare.page import Table, count_words, headings, number_cell, percent, points, text_cell
+from training.compare.statistics import Difference
+from training.compare.tables import figure_words
+
+PURPOSES: Mapping[str, str] = {
+    "accuracy": "most photos right",
+    "macro_recall": "every species alike",
+    "head": "the head",
+    "middle": "the middle",
+    "tail": "the tail",
+}
+
+
+def best_for(comparison: Comparison, figure: str) -> Method | None:
+    """The method that validation puts first by a figure; of equals the better by validation score. None without it."""
+    measured = [method for method in comparison.methods if method.on_validation(figure) is not None]
+    return max(measured, key=lambda method: _on_validation(method, figure), default=None)
+
+
+def _on_validation(method: Method, figure: str) -> float:
+    found = method.on_validation(figure)
+    assert found is not None
+    return found.mean
+
+
+def winners_table(comparison: Comparison) -> Table:
+    """Best for what, and its test figure beside the baseline's."""
+    rows = []
+    for figure, purpose in PURPOSES.items():
+        method = best_for(comparison, figure)
+        if method is None:
+            continue
+        baseline = comparison.baseline_of(method)
+        rows.append(
+            (
+                text_cell(purpose),
+                text_cell(method.name),
+                number_cell(figure_words(comparison, method, figure)),
+                number_cell("" if baseline is None else figure_words(comparison, baseline, figure)),
+            )
+        )
+    columns = headings("best for|by validation", f"its test figure|{comparison.baseline}")
+    return Table("Best for what, in percent", columns, tuple(rows))
+
+
+def answers(comparison: Comparison, versuses: Versuses) -> tuple[str, ...]:
+    """The findings, a sentence each: what validation chose, how good it is, and what it gains on the baseline."""
+    best = comparison.best
+    measured = [(group, found) for group in GROUPS if (found := best.on_test(group))]
+    accuracy = best.on_test("accuracy")
+    assert accuracy is not None
+    recalls = ", ".join(f"{group} {percent(found.mean)}" for group, found in measured)
+    chosen = (
+        f"Out of {count_words(len(comparison.methods), 'method')} validation chooses {best.name}. On test photos its "
+        f"accuracy is {percent(accuracy.mean)}, its mean recall: {recalls}."
+    )
+    versus = next((row for row in versuses.rows if row.method is best), None)
+    if versus is None:
+        return (chosen,)
+    verdicts = (
+        verdict(group, versus.reference.name, versus.differences[group])
+        for group in GROUPS
+        if group in versus.differences
+    )
+    return (chosen, *verdicts)
+
+
+def verdict(group: str, reference: str, found: Difference) -> str:
+    """What a difference allows to say.
+
+    >>> verdict("tail", "baseline", Difference(0.1, (0.05, 0.15), 0.01))
+    'tail: +10.0 points against baseline (95% interval +5.0 to +15.0): better.'
+    >>> verdict("head", "baseline", Difference(-0.01, (-0.03, 0.01), 0.4))
+    'head: −1.0 points against baseline (95% interval −3.0 to +1.0): not to be told from chance.'
+    """
+    low, high = found.interval
+    sure = "better" if found.value > 0 else "worse"
+    return (
+        f"{group}: {points(found.value)} points against {reference} (95% interval {points(low)} to {points(high)}): "
+        f"{sure if found.p < 0.05 else 'not to be told from chance'}."
+    )
