@@ -26,6 +26,8 @@ from training.data.cache import PhotoCache, open_cache
 from training.data.dataset import TrainingViews, view_seed
 from training.data.index import Sample
 from training.data.prepared import Dataset
+from training.distillation import Taught, ready_teachers
+from training.ensemble import Ensemble
 from training.finish import check_finish, finish
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
@@ -34,6 +36,7 @@ from training.objective import Objective, make_objective
 from training.pretrained import restore_batch_norm
 from training.progress import RunProgress, validation_summary
 from training.schedule import lr_factor, make_optimiser, set_rate
+from training.step_loss import Step, add_parameters, make_step
 
 _MIXING, _DROPOUT = 2**31 + 1, 2**31 + 2
 
@@ -44,6 +47,8 @@ class _State:
     average: AveragedModel
     optimiser: AdamW
     loss: Objective
+    step: Step
+    taught: Taught | None
     mixer: Mixer
     views: TrainingViews
     fabric: Fabric
@@ -58,7 +63,8 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
     """
     check_finish(config, dataset)
     samples = dataset.split("train")
-    state = _begin(config, dataset, samples)
+    teachers = ready_teachers(config, dataset, folder, train)
+    state = _begin(config, dataset, samples, teachers)
     _resume(state, folder)
     steps_per_epoch = -(
         -_used(len(samples), config.optimisation.batch_size) // config.optimisation.batch_size
@@ -93,7 +99,9 @@ def _used(num_samples: int, batch_size: int) -> int:
     return num_samples - 1 if num_samples % batch_size == 1 else num_samples
 
 
-def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> _State:
+def _begin(
+    config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...], teachers: Ensemble | None = None
+) -> _State:
     keep_freed_memory()
     fabric = Fabric(
         accelerator="cpu" if config.device == "cpu" else config.device,
@@ -111,12 +119,16 @@ def _begin(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...]) -> 
     classes = [dataset.labels.index(sample.label) for sample in samples]
     views = TrainingViews(cache, places_of(dataset, samples), classes, config)
     loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
-    network = fabric.setup_module(classifier)
+    counts, autocast = dataset.info.training_counts, fabric.autocast
+    step = make_step(config, classifier, counts, autocast=autocast).to(fabric.device)
+    taught = Taught(teachers, config.distillation, autocast=autocast).to(fabric.device) if teachers else None
+    network = fabric.setup_module(step.network)
     optimiser = make_optimiser(classifier, config.optimisation)
+    add_parameters(optimiser, step, config.optimisation)
     decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
     mixer = Mixer(config, dataset.info.training_counts)
-    return _State(classifier, average, optimiser, loss, mixer, views, fabric, network)
+    return _State(classifier, average, optimiser, loss, step, taught, mixer, views, fabric, network)
 
 
 def _restore_batch_norm(
@@ -141,6 +153,7 @@ def _resume(state: _State, folder: Path) -> None:
     state.classifier.load_state_dict(saved["network"])
     state.average.load_state_dict(saved["average"])
     state.optimiser.load_state_dict(saved["optimiser"])
+    state.step.load_state_dict(saved.get("step", {}))
     state.epoch = int(saved["epoch"])
 
 
@@ -150,6 +163,7 @@ def _snapshot(state: _State) -> dict[str, Any]:
         "network": state.classifier.state_dict(),
         "average": state.average.state_dict(),
         "optimiser": state.optimiser.state_dict(),
+        "step": state.step.state_dict(),
     }
 
 
@@ -163,7 +177,9 @@ def _train_epoch(state: _State, config: RunConfig, steps_per_epoch: int, progres
     losses: list[float] = []
     for step, batch in enumerate(epoch_batches(state.views, config, len(state.loss.weights_C), epoch)):
         set_rate(state.optimiser, lr_factor(epoch + (step + 1) / steps_per_epoch, settings))
-        losses.append(_step(state, config, batch.images_BCHW, batch.labels_B, rng, batch.foreground))
+        losses.append(
+            _step(state, config, batch.images_BCHW, batch.labels_B, rng, batch.foreground, batch.second)
+        )
         progress.step(len(batch.labels_B), losses[-1])
     return float(np.mean(losses))
 
@@ -175,6 +191,7 @@ def _step(
     labels_B: Tensor,
     rng: np.random.Generator,
     foreground: tuple[Tensor, Tensor] | None = None,
+    second: tuple[Tensor, Tensor] | None = None,
 ) -> float:
     settings, device = config.optimisation, state.fabric.device
 
@@ -183,15 +200,16 @@ def _step(
         return Labelled(floats_BCHW, classes_B.to(device))
 
     batch = state.mixer(on_device(images_BCHW, labels_B), rng, on_device(*foreground) if foreground else None)
-    logits_BC = state.network(batch.pixels_BCHW)
-    first_B, second_B = state.loss(logits_BC, batch.labels_B), state.loss(logits_BC, batch.other_labels_B)
-    loss = (batch.share * first_B + (1 - batch.share) * second_B).mean()
+    second_BCHW = on_device(*second).pixels_BCHW if second else None
+    logits_BC, loss = state.step(state.network, state.loss, batch, second_BCHW)
+    if state.taught is not None:
+        loss = state.taught(loss, logits_BC, batch.pixels_BCHW)
     if not torch.isfinite(loss):
         raise ValueError(f"the loss is {loss.item()}: lower optimisation.lr or use precision=fp32")
     state.optimiser.zero_grad(set_to_none=True)
     state.fabric.backward(loss)
     if settings.clip_norm:
-        nn.utils.clip_grad_norm_(state.classifier.parameters(), settings.clip_norm)
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm)
     state.optimiser.step()
     state.average.update_parameters(state.classifier)
     return float(loss.detach())

@@ -1,6 +1,7 @@
 """The batches of an epoch: photos in the sampler's order, and beside some of them foregrounds drawn for the tail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +17,20 @@ _PASTING, _FOREGROUNDS = 2**31 + 4, 2**31 + 5
 _OTHER_VIEWS = 2**20
 """Repetitions of foregrounds count from here, so that no photo is pasted over its own view."""
 
+_SECOND_VIEWS = 2**21
+"""Repetitions of second views count from here: each is another view than any first one."""
+
 
 class Batch(NamedTuple):
-    """uint8 images [B, 3, H, W], classes [B] and, where patches are to be pasted, as many foregrounds."""
+    """uint8 images [B, 3, H, W], classes [B] and, where patches are to be pasted, as many foregrounds.
+
+    ``second``: where photos are compared with themselves, another view of each and its class again.
+    """
 
     images_BCHW: Tensor
     labels_B: Tensor
     foreground: tuple[Tensor, Tensor] | None
+    second: tuple[Tensor, Tensor] | None = None
 
 
 def epoch_batches(views: TrainingViews, config: RunConfig, num_classes: int, epoch: int) -> Iterator[Batch]:
@@ -44,12 +52,22 @@ def epoch_batches(views: TrainingViews, config: RunConfig, num_classes: int, epo
     foregrounds: Iterator[tuple[Tensor, Tensor]] = iter(
         training_loader(views, draws, config) if wanted else ()
     )
-    for paste, (images_BCHW, labels_B) in zip(pasted, loader, strict=True):
+    seconds = second_views(views, order, config, len(loader))
+    for paste, (images_BCHW, labels_B), second in zip(pasted, loader, seconds, strict=True):
         foreground = None
         if paste:
             patches_BCHW, classes_B = next(foregrounds)
             foreground = (patches_BCHW[: len(labels_B)], classes_B[: len(labels_B)])
-        yield Batch(images_BCHW, labels_B, foreground)
+        yield Batch(images_BCHW, labels_B, foreground, second)
+
+
+def second_views(
+    views: TrainingViews, order: Sequence[int], config: RunConfig, num_batches: int
+) -> Iterable[tuple[Tensor, Tensor] | None]:
+    """Another view of each draw of an order, batch by batch, where a run contrasts two; elsewhere None each time."""
+    if config.contrastive.name == "none":
+        return repeat(None, num_batches)
+    return training_loader(views, [draw + _SECOND_VIEWS * len(views) for draw in order], config)
 
 
 def pasted_steps(config: RunConfig, num_steps: int, epoch: int) -> NDArray[np.bool_]:
