@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from training.auxiliary import Contrastive, Distillation, NoContrast
 from training.choices import (
     Choice,
     ClassWeights,
@@ -13,6 +14,7 @@ from training.choices import (
     Experts,
     Fraction,
     Frozen,
+    LogitAdjusted,
     Loss,
     Mixing,
     NoStage,
@@ -25,7 +27,12 @@ from training.near_names import near_first, near_keys_first
 
 METHODS: dict[str, dict[str, type[BaseModel]]] = {
     part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
-    for part, union in (("loss", Loss), ("weights", ClassWeights), ("stage", Stage))
+    for part, union in (
+        ("loss", Loss),
+        ("weights", ClassWeights),
+        ("contrastive", Contrastive),
+        ("stage", Stage),
+    )
 }
 """The parts of a run where another name brings other keys, and what each name stands for."""
 
@@ -135,6 +142,8 @@ class RunConfig(Frozen):
     experts: Experts = Experts()
     weights: ClassWeights = EqualWeights()
     sampling: Sampling = Sampling()
+    contrastive: Contrastive = NoContrast()
+    distillation: Distillation = Distillation()
     stage: Stage = NoStage()
     post_hoc: PostHoc = PostHoc()
     allow_double_correction: bool = False
@@ -193,6 +202,25 @@ class RunConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _contrast_fits(self) -> "RunConfig":
+        if self.contrastive.name == "none":
+            return self
+        chosen = f"contrastive={self.contrastive.name}"
+        if self.experts.num > 1:
+            raise ValueError(f"{chosen} has one embedding an image: use experts.num=1")
+        if self.optimisation.mixup_alpha or self.optimisation.cutmix_alpha or self.mixing.cmo:
+            raise ValueError(
+                f"{chosen} compares photos of one species each: use optimisation.mixup_alpha=0 "
+                "optimisation.cutmix_alpha=0 mixing.cmo=0"
+            )
+        plain = isinstance(self.loss, CrossEntropy | LogitAdjusted) and not self.loss.label_smoothing
+        if self.contrastive.name == "paco" and not plain:
+            raise ValueError(
+                f"{chosen} is a loss of its own: use loss.name=cross_entropy loss.label_smoothing=0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _corrected_once(self) -> "RunConfig":
         found = self.corrections
         if len(found) > 1 and not self.allow_double_correction:
@@ -205,7 +233,10 @@ class RunConfig(Frozen):
 
     @property
     def corrections(self) -> tuple[str, ...]:
-        """What moves the class prior of the logits, as ``part=name``. A stage with a new head begins from none."""
+        """What moves the class prior of the logits, as ``part=name``. A stage with a new head begins from none.
+
+        Teachers bring what was done to them after their epochs, and it is done to the student again.
+        """
         choices: list[tuple[str, Choice]] = [
             (f"stage={self.stage.name}", self.stage),
             (f"post_hoc.tau={self.post_hoc.tau}", self.post_hoc),
@@ -216,8 +247,11 @@ class RunConfig(Frozen):
                 (f"loss={self.loss.name}", self.loss),
                 (f"weights={self.weights.name}", self.weights),
                 (f"experts.priors={self.experts.priors}", self.experts),
+                (f"contrastive={self.contrastive.name}", self.contrastive),
                 *choices,
             ]
+            if self.stage.moves_prior or self.post_hoc.moves_prior:
+                choices.append((f"distillation.teachers={self.distillation.teachers}", self.distillation))
         return tuple(name for name, choice in choices if choice.moves_prior)
 
     @property

@@ -23,16 +23,16 @@ from models.metrics import Evaluation
 from models.preprocess import Preprocessing
 from training.backbones import Backbone
 from training.calibrate import fit_temperature
-from training.checkpoint import load_weights
 from training.classifier import Classifier, make_classifier
-from training.config import RunConfig, read_config
+from training.config import RunConfig
 from training.crossval import CrossValidation
 from training.data.cache import PhotoCache
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, evaluate_logits, table
 from training.inference import evaluation_cache, network_logits, places_of
 from training.prior import prior_in_logits
-from training.run_folder import CONFIG, RunRecord, read_run
+from training.run_folder import RunRecord, read_run
+from training.trained import load_run as load_run
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 NUM_PARITY_PHOTOS = 64
@@ -62,18 +62,6 @@ class _Graph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, embedding, features."""
         return tuple(self.classifier.outputs(image.permute(0, 3, 1, 2).float()))  # type: ignore[return-value]
-
-
-def load_run(folder: Path, num_classes: int) -> tuple[RunConfig, Classifier]:
-    """A finished run's configuration and network, in evaluation mode. Raises ValueError."""
-    config = read_config(folder / CONFIG)
-    pretrained = "none"
-    folded = config.model.pretrained.endswith(".npz")
-    classifier = make_classifier(
-        config.with_(model={"pretrained": pretrained}), num_classes, same_padding=folded
-    )
-    load_weights(folder, classifier)
-    return config, classifier.eval()
 
 
 def check_exports(config: RunConfig, num_classes: int) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from training.auxiliary import Distillation, PaCo
 from training.choices import Equalization, LogitAdjusted
 from training.class_weights import make_class_weights
 from training.config import RunConfig
@@ -22,27 +23,63 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
     The best fit of cross-entropy to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
     ``log q + log w - tau * log(prior)``: what the last epoch does counts. Focal loss, margins and smoothing keep about
     the same. A second stage on class-balanced draws, or of class means, keeps none, and half a discriminant leaves
-    something between; post-hoc adjustment then takes its share, or, chosen on validation, what is left.
+    something between; post-hoc adjustment then takes its share, or, chosen on validation, what is left. Supervised
+    contrast beside the loss says nothing of the head. PaCo leaves more of a frequent class to its other images, which
+    can be derived only where it is the same for all; teachers as finished say what their run leaves.
     """
     log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
     if config.post_hoc.tau is None:
         return np.zeros_like(log_counts_C)
     if config.stage.name in ("crt", "lws", "mislas", "ncm"):
         return -config.post_hoc.tau * log_counts_C
-    equalized = isinstance(config.loss, Equalization) and config.loss.moves_prior
-    if equalized or (config.stage.name == "tau_norm" and config.stage.moves_prior):
+    learnt_C = _learnt(config, training_counts)
+    if learnt_C is None or (config.stage.name == "tau_norm" and config.stage.moves_prior):
+        return None
+    remaining_C: NDArray[np.float64] = learnt_C - config.post_hoc.tau * log_counts_C
+    blended = config.stage.name == "discriminant" and np.ptp(remaining_C) > _TOLERANCE
+    return None if blended else remaining_C
+
+
+def _learnt(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64] | None:
+    """log of the prior in the logits once the epochs are over [C]; None where nobody can derive it."""
+    if isinstance(config.loss, Equalization) and config.loss.moves_prior:
         return None
     last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
     shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
     weights_C = make_class_weights(config.weights, training_counts).numpy()
-    remaining_C: NDArray[np.float64] = (
-        np.log(shares_C)
-        + np.log(weights_C)
-        - config.post_hoc.tau * log_counts_C
-        - _shift(config, training_counts)
-    )
-    blended = config.stage.name == "discriminant" and np.ptp(remaining_C) > _TOLERANCE
-    return None if blended else remaining_C
+    own_C: NDArray[np.float64] = np.log(shares_C) + np.log(weights_C) - _shift(config, training_counts)
+    if (
+        isinstance(config.contrastive, PaCo)
+        and np.ptp(_left_to_images(config, shares_C, training_counts)) > _TOLERANCE
+    ):
+        return None
+    return _taught(config, own_C, training_counts) if config.distillation.learns else own_C
+
+
+def _left_to_images(
+    config: RunConfig, shares_C: NDArray[np.float64], training_counts: Sequence[int]
+) -> NDArray[np.float64]:
+    """``-log(beta + alpha * K)`` with K the positives that an image of each class [C] has in a batch and a full queue.
+
+    What PaCo's centres lack at their best (Cui et al., 2021, remark 2) where images can be as alike as they like to
+    be, which they cannot quite: good for saying that it is nothing, not for what it is.
+    """
+    choice = config.contrastive
+    assert isinstance(choice, PaCo)
+    compared = 2 * config.optimisation.batch_size - 1 + choice.queue_length(sum(training_counts))
+    left_C: NDArray[np.float64] = -np.log(choice.beta + choice.alpha * compared * shares_C)
+    return left_C
+
+
+def _taught(
+    config: RunConfig, own_C: NDArray[np.float64], training_counts: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """What is left where loss and teachers pull: known if both leave the same, or where teachers alone are heard."""
+    alone = config.with_(distillation=Distillation())
+    teachers_C = remaining_log_prior(alone, training_counts)
+    if teachers_C is None or config.distillation.weight == 1:
+        return teachers_C
+    return own_C if np.ptp(teachers_C - own_C) <= _TOLERANCE else None
 
 
 def _shift(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64]:
@@ -55,6 +92,8 @@ def _shift(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.floa
         )
         return mean_C
     tau = config.loss.tau if isinstance(config.loss, LogitAdjusted) else 0.0
+    if isinstance(config.contrastive, PaCo):
+        tau += config.contrastive.tau
     shift_C: NDArray[np.float64] = tau * log_prior_C
     return shift_C
 

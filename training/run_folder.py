@@ -1,6 +1,7 @@
 """What a run folder says of its run: configuration, data, command and environment."""
 
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -39,6 +40,11 @@ def begin_run(folder: Path, config: RunConfig, data: Path, data_sha256: str, com
     )
     (folder / RUN).write_text(record.model_dump_json(indent=1) + "\n")
     (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
+
+
+def is_first_process() -> bool:
+    """Whether this process writes the run's files: torchrun says so in ``RANK``."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def read_run(folder: Path) -> RunRecord:

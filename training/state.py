@@ -24,12 +24,15 @@ from training.data.dataset import TrainingViews
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.resident import ResidentViews
+from training.distillation import Taught
+from training.ensemble import Ensemble
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, places_of
 from training.mixing import Mixer
 from training.objective import Objective, make_objective
 from training.pretrained import restore_batch_norm
 from training.schedule import make_optimiser
+from training.step_loss import Step, add_parameters, make_step
 
 
 @dataclass
@@ -40,6 +43,8 @@ class TrainingState:
     average: AveragedModel
     optimiser: Optimizer
     loss: Objective
+    step: Step
+    taught: Taught | None
     mixer: Mixer
     views: Views
     fabric: Fabric
@@ -56,6 +61,7 @@ class TrainingState:
         self.classifier.load_state_dict(saved["network"])
         self.average.load_state_dict(saved["average"])
         self.optimiser.load_state_dict(saved["optimiser"])
+        self.step.load_state_dict(saved.get("step", {}))
         self.epoch = int(saved["epoch"])
 
     def snapshot(self) -> dict[str, Any]:
@@ -65,10 +71,11 @@ class TrainingState:
             "network": self.classifier.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "step": self.step.state_dict(),
         }
 
 
-def begin(config: RunConfig, dataset: Dataset) -> TrainingState:
+def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None) -> TrainingState:
     """A run's state before its first epoch. Under torchrun, one process of several."""
     keep_freed_memory()
     fabric = _fabric(config)
@@ -83,17 +90,16 @@ def begin(config: RunConfig, dataset: Dataset) -> TrainingState:
     if folded and config.model.batch_norm == "learn":
         _restore_batch_norm(classifier, config, dataset, samples)
     loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
-    network = fabric.setup_module(classifier)
+    counts, autocast = dataset.info.training_counts, fabric.autocast
+    step = make_step(config, classifier, counts, autocast=autocast).to(fabric.device)
+    taught = Taught(teachers, config.distillation, autocast=autocast).to(fabric.device) if teachers else None
+    network = fabric.setup_module(step.network)
     optimiser = make_optimiser(classifier, config.optimisation)
+    add_parameters(optimiser, step, config.optimisation)
     decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
     mixer = Mixer(config, dataset.info.training_counts)
-    return TrainingState(classifier, average, optimiser, loss, mixer, views, fabric, network)
-
-
-def is_first_process() -> bool:
-    """Whether this process writes the run's files: torchrun says so in ``RANK``."""
-    return os.environ.get("RANK", "0") == "0"
+    return TrainingState(classifier, average, optimiser, loss, step, taught, mixer, views, fabric, network)
 
 
 def _fabric(config: RunConfig) -> Fabric:

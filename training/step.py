@@ -20,16 +20,17 @@ def take_step(state: TrainingState, config: RunConfig, batch: Batch, rng: np.ran
     """Mix, classify, correct. Returns the loss of the batch before it. Raises NotFinite."""
     settings = config.optimisation
     mixed = _mixed(state, batch, rng)
-    logits_BC = state.network(mixed.pixels_BCHW)
-    first_B, second_B = state.loss(logits_BC, mixed.labels_B), state.loss(logits_BC, mixed.other_labels_B)
-    loss = (mixed.share * first_B + (1 - mixed.share) * second_B).mean()
+    second_BCHW = _floats(state, *batch.second).pixels_BCHW if batch.second else None
+    logits_BC, loss = state.step(state.network, state.loss, mixed, second_BCHW)
+    if state.taught is not None:
+        loss = state.taught(loss, logits_BC, mixed.pixels_BCHW)
     value = float(loss.detach())
     if not np.isfinite(value):
         raise NotFinite(f"the loss is {value}")
     state.optimiser.zero_grad(set_to_none=True)
     state.fabric.backward(loss)
     if settings.clip_norm:
-        norm = float(nn.utils.clip_grad_norm_(state.classifier.parameters(), settings.clip_norm))
+        norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm))
         if not np.isfinite(norm):
             raise NotFinite(f"the length of the gradient is {norm}")
     state.optimiser.step()

@@ -21,6 +21,7 @@ from training.data.batches import cut_to_batches, epoch_batches
 from training.data.cache import PhotoCache
 from training.data.dataset import view_seed
 from training.data.prepared import Dataset
+from training.distillation import ready_teachers
 from training.evaluate import class_indices
 from training.finish import check_finish, finish
 from training.hardware import keep_freed_memory
@@ -57,7 +58,7 @@ def train_epochs(config: RunConfig, dataset: Dataset, folder: Path) -> Classifie
 
 
 def _at_the_end_of_epochs(config: RunConfig, dataset: Dataset, folder: Path) -> TrainingState:
-    state = begin(config, dataset)
+    state = begin(config, dataset, ready_teachers(config, dataset, folder, train))
     if saved := load_checkpoint(folder):
         state.resume(saved)
     steps_per_epoch = len(

@@ -5,11 +5,22 @@ from contextlib import contextmanager
 
 import torch
 
-from training.identities import after, experts, losses, mixing, prior, sampling
+from training.identities import (
+    after,
+    contrastive,
+    distillation,
+    experts,
+    losses,
+    mixing,
+    prior,
+    sampling,
+)
 from training.identities.check import Check
 
 CHECKS: tuple[Check, ...] = tuple(
-    check for module in (losses, sampling, mixing, experts, after, prior) for check in module.CHECKS.found
+    check
+    for module in (losses, sampling, mixing, experts, contrastive, distillation, after, prior)
+    for check in module.CHECKS.found
 )
 
 

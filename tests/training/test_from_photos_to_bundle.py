@@ -65,10 +65,14 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     assert judged["accuracy"]["value"] == read.evaluation.accuracy.value
 
 
+TINY = ("size_px=32", "workers=0", "model.backbone=test_efficientnet", "optimisation.batch_size=8")
+
+
+@pytest.mark.parametrize("recipe", [("debug",), ("paco", *TINY)], ids=["debug", "paco"])
 def test_a_run_killed_after_its_first_epoch_ends_with_the_same_weights(
-    prepared: Path, tmp_path: Path
+    prepared: Path, tmp_path: Path, recipe: tuple[str, ...]
 ) -> None:
-    words = ("train", "--recipe", "debug", "--data", str(prepared), "optimisation.epochs=3")
+    words = ("train", "--recipe", *recipe, "--data", str(prepared), "optimisation.epochs=3")
     training(*words, "--out", str(tmp_path / "whole"))
     process = subprocess.Popen(
         [sys.executable, "-m", "training", *words, "--out", str(tmp_path / "killed")],

@@ -36,6 +36,10 @@ COUNTS = (100, 50, 20, 5, 1)
         ("tau_norm", "partial"),
         ("ride", "none"),
         ("sade", "partial"),
+        ("supcon", "training"),
+        ("supcon_balanced", "none"),
+        ("paco", "partial"),
+        ("distilled", "none"),
     ],
 )
 def test_a_recipe_says_which_prior_its_logits_keep(recipe: str, prior: str) -> None:

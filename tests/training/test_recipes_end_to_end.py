@@ -39,7 +39,9 @@ def test_a_bundle_of_a_cosine_head_has_the_scale_inside_its_logits(
     assert written.card.logit_prior == "none"
 
 
-@pytest.mark.parametrize(("recipe", "prior"), [("mislas", "none"), ("square_root_sampling", "partial")])
+@pytest.mark.parametrize(
+    ("recipe", "prior"), [("mislas", "none"), ("square_root_sampling", "partial"), ("paco", "partial")]
+)
 def test_a_card_records_the_prior_that_is_left(
     tiny_dataset: Dataset, tmp_path: Path, recipe: str, prior: str
 ) -> None:

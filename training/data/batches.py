@@ -1,6 +1,7 @@
 """The batches of an epoch: photos in the sampler's order, and beside some of them foregrounds drawn for the tail."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -17,19 +18,24 @@ _PASTING, _FOREGROUNDS = 2**31 + 4, 2**31 + 5
 _OTHER_VIEWS = 2**20
 """Repetitions of foregrounds count from here, so that no photo is pasted over its own view."""
 
+_SECOND_VIEWS = 2**21
+"""Repetitions of second views count from here: each is another view than any first one."""
+
 Views = TrainingViews | ResidentViews
 
 
 class Batch(NamedTuple):
     """uint8 images [B, 3, H, W], classes [B] and, where patches are to be pasted, as many foregrounds.
 
-    ``draws`` says which photos they are, as the sampler numbers them.
+    ``draws`` says which photos they are, as the sampler numbers them. ``second``: where photos are compared with
+    themselves, another view of each and its class again.
     """
 
     images_BCHW: Tensor
     labels_B: Tensor
     foreground: tuple[Tensor, Tensor] | None
     draws: tuple[int, ...]
+    second: tuple[Tensor, Tensor] | None = None
 
 
 class Share(NamedTuple):
@@ -61,14 +67,15 @@ def epoch_batches(
         views.classes, num_classes, wanted, seed=view_seed(config.seed, epoch, _FOREGROUNDS)
     )
     foregrounds = iter(_load(views, cut_to_batches(draws, config.optimisation.batch_size, share), config, 1))
-    for paste, drawn_B, (images_BCHW, labels_B) in zip(
-        pasted, drawn, _load(views, drawn, config), strict=True
+    seconds = _second_views(views, drawn, config)
+    for paste, drawn_B, (images_BCHW, labels_B), second in zip(
+        pasted, drawn, _load(views, drawn, config), seconds, strict=True
     ):
         foreground = None
         if paste:
             patches_BCHW, classes_B = next(foregrounds)
             foreground = (patches_BCHW[: len(labels_B)], classes_B[: len(labels_B)])
-        yield Batch(images_BCHW, labels_B, foreground, tuple(drawn_B))
+        yield Batch(images_BCHW, labels_B, foreground, tuple(drawn_B), second)
 
 
 def cut_to_batches(order: Sequence[int], batch_size: int, share: Share = ALONE) -> list[list[int]]:
@@ -95,6 +102,16 @@ def _load(
     if isinstance(views, ResidentViews):
         return views.batches(batches, stream)
     return training_loader(views, batches, config) if batches else ()
+
+
+def _second_views(
+    views: Views, drawn: list[list[int]], config: RunConfig
+) -> Iterable[tuple[Tensor, Tensor] | None]:
+    """Another view of each draw, batch by batch, where a run contrasts two; elsewhere None each time."""
+    if config.contrastive.name == "none":
+        return repeat(None, len(drawn))
+    others = [[draw + _SECOND_VIEWS * len(views) for draw in batch] for batch in drawn]
+    return _load(views, others, config, 2)
 
 
 def pasted_steps(config: RunConfig, num_steps: int, epoch: int) -> NDArray[np.bool_]:

@@ -1,0 +1,114 @@
+"""Teachers of a run: how they are trained and found again, and what a student has of them.
+
+The loss itself is among the identities of ``training.verify``.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.training.killed import killed_after_one_epoch, same
+from training.auxiliary import Distillation
+from training.choices import LogitAdjusted, PostHoc
+from training.config import RunConfig, apply_overrides, read_config
+from training.data.prepared import Dataset
+from training.prior import prior_in_logits
+from training.recipes import make_recipe
+from training.trainer import train
+
+COUNTS = (100, 50, 20, 5, 1)
+
+
+def student(**distillation: object) -> RunConfig:
+    return make_recipe("debug").with_(
+        device="cpu", seed=4, optimisation={"epochs": 2}, distillation={"teachers": 2, **distillation}
+    )
+
+
+@pytest.fixture(scope="module")
+def taught(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student of two teachers, trained undisturbed."""
+    folder = tmp_path_factory.mktemp("taught")
+    train(student(), tiny_dataset, folder)
+    return folder
+
+
+def test_teachers_are_runs_of_the_next_seeds_in_folders_of_their_own(
+    tiny_dataset: Dataset, taught: Path, tmp_path: Path
+) -> None:
+    assert sorted(path.name for path in taught.iterdir() if path.is_dir()) == ["teacher-1", "teacher-2"]
+    alone = student().with_(distillation=Distillation())
+    for number in (1, 2):
+        assert read_config(taught / f"teacher-{number}" / "config.json") == alone.with_(seed=4 + number)
+    train(alone.with_(seed=5), tiny_dataset, tmp_path)
+    assert same(tmp_path, taught / "teacher-1")
+    assert not same(taught / "teacher-1", taught / "teacher-2")
+
+
+def test_weight_0_asks_no_teacher_and_ends_with_the_plain_runs_weights_bit_for_bit(
+    tiny_dataset: Dataset, taught: Path, tmp_path: Path
+) -> None:
+    for name, config in (("zero", student(weight=0.0)), ("plain", student(teachers=0))):
+        (tmp_path / name).mkdir()
+        train(config, tiny_dataset, tmp_path / name)
+    assert same(tmp_path / "zero", tmp_path / "plain")
+    assert not any(path.is_dir() for path in (tmp_path / "zero").iterdir())
+    assert not same(tmp_path / "plain", taught)
+
+
+def test_a_run_killed_inside_its_first_teacher_ends_with_the_same_weights(
+    tiny_dataset: Dataset, taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after_one_epoch(student(), tiny_dataset, tmp_path, monkeypatch)
+    assert not (tmp_path / "teacher-1" / "final.safetensors").exists()
+    train(student(), tiny_dataset, tmp_path)
+    assert same(tmp_path, taught)
+
+
+def test_a_killed_student_goes_on_with_finished_teachers_which_are_not_trained_again(
+    tiny_dataset: Dataset, taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("teacher-1", "teacher-2"):
+        shutil.copytree(taught / name, tmp_path / name, ignore=shutil.ignore_patterns("checkpoint.pt"))
+    killed_after_one_epoch(student(), tiny_dataset, tmp_path, monkeypatch)
+    assert (tmp_path / "checkpoint.pt").exists()
+    train(student(), tiny_dataset, tmp_path)
+    assert same(tmp_path, taught)
+    assert not (tmp_path / "teacher-1" / "checkpoint.pt").exists()
+
+
+def test_the_folder_of_another_teacher_is_refused(tiny_dataset: Dataset, taught: Path) -> None:
+    other = student().with_(optimisation={"lr": 1e-3})
+    with pytest.raises(ValueError, match="teacher-1: holds a run with other settings"):
+        train(other, tiny_dataset, taught)
+
+
+def test_a_student_is_saved_without_its_teachers(taught: Path) -> None:
+    own, teachers = (load_file(folder / "final.safetensors") for folder in (taught, taught / "teacher-1"))
+    assert own.keys() == teachers.keys()
+
+
+def test_several_experts_learn_from_teachers_too(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    config = student(teachers=1).with_(experts={"num": 2}, optimisation={"epochs": 1})
+    train(config, tiny_dataset, tmp_path)
+    assert (tmp_path / "final.safetensors").exists()
+
+
+def test_what_was_done_to_teachers_after_their_epochs_is_not_done_to_the_student_again_unasked() -> None:
+    with pytest.raises(
+        ValueError, match=r"corrected 2 times, by post_hoc\.tau=1\.0 and distillation\.teachers=3"
+    ):
+        apply_overrides(make_recipe("distilled"), ["loss.name=cross_entropy", "post_hoc.tau=1"])
+    crt = make_recipe("distilled").with_(stage={"name": "crt"})
+    assert crt.corrections == ("stage=crt",)
+
+
+def test_the_prior_that_a_student_keeps_is_known_where_loss_and_teachers_agree() -> None:
+    taught = Distillation(teachers=2)
+    plain = make_recipe("cross_entropy")
+    assert prior_in_logits(plain.with_(distillation=taught), COUNTS) == "training"
+    assert prior_in_logits(plain.with_(loss=LogitAdjusted(), distillation=taught), COUNTS) == "none"
+    corrected = plain.with_(post_hoc=PostHoc(tau=0.5), distillation=taught, allow_double_correction=True)
+    assert prior_in_logits(corrected, COUNTS) == "partial"
