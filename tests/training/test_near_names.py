@@ -36,7 +36,9 @@ def test_a_misspelt_method_comes_before_the_others() -> None:
 
 
 def test_a_misspelt_recipe_comes_before_the_others() -> None:
-    with pytest.raises(ValueError, match="'logit_ajusted'; choose from logit_adjusted, logit_adjusted_post_hoc, "):
+    with pytest.raises(
+        ValueError, match="'logit_ajusted'; choose from logit_adjusted, logit_adjusted_post_hoc, "
+    ):
         make_recipe("logit_ajusted")
 
 

@@ -19,7 +19,9 @@ from training.recipes import RECIPES, make_recipe
 OWN = (Backbone(),)
 
 
-def keys_of(text: str, *, num_seeds: int = 1, backbones: str = "", overrides: tuple[str, ...] = ()) -> list[str]:
+def keys_of(
+    text: str, *, num_seeds: int = 1, backbones: str = "", overrides: tuple[str, ...] = ()
+) -> list[str]:
     plan = make_plan(parse_recipes(text, num_seeds=num_seeds), parse_backbones(backbones), overrides)
     return [run_key(config) for config in plan.configs]
 

@@ -16,7 +16,9 @@ def said(*predicted: int) -> Predictions:
     return Predictions(labels=(0, 0, 0, 0, 1, 2, 3), predicted=predicted, confidence=(0.5,) * 7)
 
 
-def result(recipe: str, validation: Predictions, *, seed: int = 0, test: Predictions | None = None) -> RunResult:
+def result(
+    recipe: str, validation: Predictions, *, seed: int = 0, test: Predictions | None = None
+) -> RunResult:
     return RunResult(
         recipe=recipe,
         backbone="resnet18",
@@ -28,7 +30,12 @@ def result(recipe: str, validation: Predictions, *, seed: int = 0, test: Predict
         validation=validation,
         test=test or validation,
         cost=Cost(
-            images_per_s=1, minutes=1, finish_minutes=0, peak_memory_mib=1, num_parameters=1, shared_epochs=False
+            images_per_s=1,
+            minutes=1,
+            finish_minutes=0,
+            peak_memory_mib=1,
+            num_parameters=1,
+            shared_epochs=False,
         ),
         command="",
         commit="",
