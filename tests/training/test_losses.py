@@ -50,7 +50,7 @@ def test_another_loss_brings_its_own_keys_and_keeps_those_that_it_shares() -> No
     assert focal.loss == Focal(gamma=1.5)
     adjusted = apply_overrides(make_recipe("baseline"), ["loss.name=logit_adjusted"])
     assert adjusted.loss == LogitAdjustedChoice(label_smoothing=0.1)
-    with pytest.raises(ValueError, match=r"unknown loss\.name 'fokal': choose from cross_entropy"):
+    with pytest.raises(ValueError, match=r"unknown loss\.name 'fokal': choose from focal, cross_entropy"):
         apply_overrides(make_recipe("baseline"), ["loss.name=fokal"])
     with pytest.raises(ValueError, match=r"unknown key 'loss\.gamma'"):
         apply_overrides(make_recipe("baseline"), ["loss.gamma=1.5"])

@@ -1,6 +1,7 @@
 """The command `compare`: reads its arguments, has the missing runs made, and has the report written."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -110,11 +111,14 @@ def _run(plan: Plan, place: Place, dataset: Dataset, parallel: int) -> dict[str,
         say=lambda line: typer.echo(line, err=True),
         describe=lambda result: result_line(result, dataset.groups),
     )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # else its processes would outlive it
     try:
         return plan.refused | runner.run(missing)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on where it was", err=True)
         raise typer.Exit(_INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _make_writable(folder: Path) -> None:
