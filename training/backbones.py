@@ -84,6 +84,10 @@ def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: boo
     """
     check_backbone(name)
     folded = pretrained.endswith(".npz")
+    if folded and not name.startswith("mobilenetv2"):
+        raise ValueError(
+            f"{pretrained}: a .npz file holds MobileNetV2; model.backbone={name} needs other weights"
+        )
     network = _create(name, pretrained == "timm", size_px, same_padding=folded or same_padding)
     if folded:
         load_folded_mobilenet(network, Path(pretrained))

@@ -198,3 +198,8 @@ def test_a_backbone_that_cannot_be_exported_is_refused_before_it_is_trained(
     assert "test_maxvit cannot be exported to ONNX at 64 px" in str(done.exception)
     assert "choose another model.backbone" in str(done.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_mobilenets_weights_are_refused_for_another_backbone() -> None:
+    with pytest.raises(ValueError, match="holds MobileNetV2; model.backbone=resnet18 needs other weights"):
+        make_backbone("resnet18", "weights.npz", 64)
