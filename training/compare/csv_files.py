@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from models.groups import GROUPS
@@ -130,10 +130,11 @@ def _species_rows(comparison: Comparison, methods: Sequence[Method]) -> Iterable
             ]
 
 
-def _differences(comparison: Comparison, found: object) -> Iterable[tuple[str, list[object]]]:
-    assert isinstance(found, dict)
+def _differences(
+    comparison: Comparison, found: Mapping[str, Difference]
+) -> Iterable[tuple[str, list[object]]]:
     for figure in ("accuracy", "macro_recall", *GROUPS):
-        one: Difference | None = found.get(figure)
+        one = found.get(figure)
         if one is None:
             yield figure, [absence(comparison, figure), "", "", ""]
         else:

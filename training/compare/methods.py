@@ -134,7 +134,7 @@ def make_comparison(results: Sequence[RunResult], dataset: Dataset, baseline: st
         by_names.setdefault((result.recipe, result.backbone), []).append(result)
     methods = sorted(
         (_method(runs, dataset, design, several) for runs in by_names.values()),
-        key=lambda method: -method.validation_score,
+        key=lambda method: (-method.validation_score, method.name),
     )
     recipes = {method.recipe for method in methods}
     removals = tuple(method for method in methods if _is_removal(method.recipe, recipes))

@@ -31,14 +31,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first cell of a row names it. ``matrix``: narrow columns whose names stand upright."""
+    """A table; the first cell of a row names it. ``csv``: the file that holds more of it."""
 
     caption: str
     columns: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
     csv: str = ""
     tall: bool = False
-    matrix: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,17 @@ class PhotoRow:
 
 @dataclass(frozen=True)
 class Section:
-    """One numbered part of the report. ``lines`` is a list; ``code`` is shown as it is typed."""
+    """A numbered part of the report. Tables stand ``beside`` the plots or under them; ``matrices`` have narrow columns
+    whose names stand upright. ``lines`` is a list; ``code`` is shown as it is typed.
+    """
 
     id: str
     heading: str
     text: tuple[str, ...] = ()
     plots: tuple[Plot, ...] = ()
+    beside: tuple[Table, ...] = ()
     tables: tuple[Table, ...] = ()
+    matrices: tuple[Table, ...] = ()
     photo_rows: tuple[PhotoRow, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     lines: tuple[str, ...] = ()

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullLocator
+from numpy.typing import NDArray
 
-from models.groups import GROUPS, GroupRule
+from models.groups import GROUPS, Group, GroupRule
 from training.compare.labels import Box, place_labels
 from training.compare.methods import Method
 from training.compare.page import Plot
@@ -31,18 +33,30 @@ def counts_plot(counts: Sequence[int], rule: GroupRule) -> Plot:
                 )
         axes.set_yscale("log")
         axes.set_ylim(0.8, ordered.max() * 1.8)
+        axes.set_yticks(_nice_counts(1, int(ordered.max())))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="species, most photographed first", ylabel="training photos")
         return inline(figure, "counts", "Training photos of each species, most photographed first.")
 
 
-def groups_plot(methods: Sequence[Method], name: str, caption: str) -> Plot:
-    """Recall of head, middle and tail: a row a method, in the order given."""
+def _nice_counts(lowest: int, highest: int) -> list[int]:
+    """Ticks of a logarithmic axis of counts.
+
+    >>> _nice_counts(2, 99)
+    [2, 5, 10, 20, 50]
+    """
+    nice = [step * 10**power for power in range(7) for step in (1, 2, 5)]
+    return [count for count in nice if lowest <= count <= highest]
+
+
+def groups_plot(methods: Sequence[Method], names: Sequence[str], name: str, caption: str) -> Plot:
+    """Recall of head, middle and tail: a row a method, in the order given, under ``names``."""
     rows = np.arange(len(methods))[::-1]
     with drawing(1.1 + _ROW_IN * len(methods)) as (figure, axes):
         for group, shift in zip(GROUPS, (0.22, 0.0, -0.22), strict=True):
             _points_with_intervals(axes, methods, rows + shift, group)
-        axes.set_yticks(rows, [method.name for method in methods], fontsize=_FONT, color=INK)
+        axes.set_yticks(rows, names, fontsize=_FONT, color=INK)
         axes.set_ylim(-0.6, len(methods) - 0.4)
         axes.set(xlabel="mean recall of the group, %")
         axes.tick_params(axis="y", length=0)
@@ -53,18 +67,20 @@ def groups_plot(methods: Sequence[Method], name: str, caption: str) -> Plot:
         return inline(figure, name, caption)
 
 
-def _points_with_intervals(axes: Axes, methods: Sequence[Method], ys: np.ndarray, group: str) -> None:
+def _points_with_intervals(
+    axes: Axes, methods: Sequence[Method], ys: NDArray[np.float64], group: Group
+) -> None:
     for method, y in zip(methods, ys, strict=True):
         found = method.on_test(group)
         if found is None:
             continue
         low, high = method.intervals[group]
-        axes.plot([100 * low, 100 * high], [y, y], color=COLOURS[group], linewidth=1.2, alpha=0.65)  # type: ignore[index]
+        axes.plot([100 * low, 100 * high], [y, y], color=COLOURS[group], linewidth=1.2, alpha=0.65)
         axes.plot(
             100 * found.mean,
             y,
-            MARKERS[group],  # type: ignore[index]
-            color=COLOURS[group],  # type: ignore[index]
+            MARKERS[group],
+            color=COLOURS[group],
             markersize=5.5,
             markeredgecolor=PAPER,
             markeredgewidth=0.6,
@@ -98,6 +114,8 @@ def trade_off_plot(methods: Sequence[Method], named: Sequence[Method]) -> Plot:
             axes.plot(x, y, marker, color=colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.6)
         axes.set(xlabel="head recall, %", ylabel="tail recall, %")
         axes.margins(0.06)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
         axes.grid()
         figure.draw_without_rendering()
         texts = [f"{n} {m.name}" if m in named else str(n) for n, m, _, _ in shown]
@@ -152,7 +170,9 @@ def species_plot(counts: Sequence[int], methods: Sequence[tuple[Method, str, str
                 *_binned(x, y), color=colour, linewidth=2, marker=marker, markersize=6, label=method.name
             )
         axes.set_xscale("log")
+        axes.set_xticks(_nice_counts(min(counts), max(counts)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="training photos of the species", ylabel="recall, %", ylim=(-4, 104))
         axes.grid()
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderpad=0)
@@ -162,7 +182,9 @@ def species_plot(counts: Sequence[int], methods: Sequence[tuple[Method, str, str
         return inline(figure, "species", caption)
 
 
-def _binned(x: np.ndarray, y: np.ndarray, num: int = 7) -> tuple[np.ndarray, np.ndarray]:
+def _binned(
+    x: NDArray[np.float64], y: NDArray[np.float64], num: int = 7
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means of about equally many species each; species of one count stay together."""
     edges = np.unique(np.quantile(x, np.linspace(0, 1, num + 1)))
     place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, max(len(edges) - 2, 0))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from safetensors import SafetensorError
 
 from training.compare.csv_files import write_csv_files
 from training.compare.differences import ablations, against_baseline
@@ -26,6 +27,9 @@ from training.compare.winners import answers
 from training.data.prepared import Dataset
 
 PAGE = "index.html"
+_UNREADABLE = (OSError, ValueError, RuntimeError, SafetensorError)
+"""What photos and weights that are gone, changed or cut off raise; the last two torch's and safetensors' own."""
+
 _TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
@@ -76,7 +80,7 @@ def write_report(
 
 
 def photos_section(comparison: Comparison, runs: Path) -> Section:
-    """Photos of the tail with heatmaps, or why there are none. A photo that is gone must not cost the report."""
+    """Photos of the tail with heatmaps, or why there are none: a photo that is gone must not cost the report."""
     best, heading = comparison.best, "Photos of the tail"
     result = run_with_weights(best, runs)
     if result is None:
@@ -84,7 +88,7 @@ def photos_section(comparison: Comparison, runs: Path) -> Section:
         return Section("photos", heading, (text,))
     try:
         rows = photo_rows(result, comparison.dataset, runs)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         return Section("photos", heading, (f"No photos are shown: {error}",))
     if not rows:
         return Section("photos", heading, ("The tail has no test photos.",))

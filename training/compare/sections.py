@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from models.groups import GROUPS
 from training.choices import EqualWeights
+from training.compare.confusions import confusions_table, family_tables
 from training.compare.differences import Versuses, factor_of
 from training.compare.methods import Comparison, Method
 from training.compare.page import Section, Table, count_words, headings, number_cell, text_cell
@@ -11,9 +12,7 @@ from training.compare.plots import counts_plot, differences_plot, groups_plot, s
 from training.compare.svg import ACCENT, INK_SOFT
 from training.compare.tables import (
     ablation_table,
-    confusions_table,
     cost_table,
-    family_tables,
     groups_table,
     overall_table,
     species_table,
@@ -60,7 +59,7 @@ def data_section(comparison: Comparison) -> Section:
         ("groups", str(numbers["group_rule"])),
     )
     plot = counts_plot(dataset.info.training_counts, dataset.info.group_rule)
-    return Section("data", "Data", plots=(plot,), tables=(table,), facts=facts)
+    return Section("data", "Data", plots=(plot,), beside=(table,), facts=facts)
 
 
 def overall_section(comparison: Comparison, versuses: Versuses) -> Section:
@@ -92,8 +91,9 @@ def versus_words(comparison: Comparison, versuses: Versuses) -> str:
 def groups_section(comparison: Comparison) -> Section:
     """Head, middle and tail of every method, and what the tail costs the head."""
     methods = comparison.methods
+    numbered = [f"{number} {method.name}" for number, method in enumerate(methods, 1)]
     caption = "Mean recall of head, middle and tail, best on validation first."
-    plots = [groups_plot(methods, "groups", caption)]
+    plots = [groups_plot(methods, numbered, "groups", caption)]
     text = ["Bars are 95% intervals over test photos, with the seeds averaged."]
     if {"head", "tail"} <= set(comparison.design.figures):
         named = [
@@ -120,7 +120,8 @@ def losses_section(comparison: Comparison) -> Section:
         f"Recipes that are {REFERENCE_LOSS} but for the loss, its weights of species among it. LDAM brings the cosine "
         "head that its margins need."
     )
-    plot = groups_plot(chosen, "losses", "Recall of head, middle and tail by loss, best on validation first.")
+    caption = "Recall of head, middle and tail by loss, best on validation first."
+    plot = groups_plot(chosen, [method.name for method in chosen], "losses", caption)
     return Section("losses", "Losses side by side", (text,), (plot,), (groups_table(comparison, chosen),))
 
 
@@ -155,7 +156,8 @@ def species_section(comparison: Comparison) -> Section:
 def confusions_section(comparison: Comparison) -> Section:
     """What the best takes for what."""
     best = comparison.best
-    reference = comparison.baseline_of(best) or best
+    baseline = comparison.baseline_of(best)
+    reference = None if baseline is best else baseline
     families = family_tables(comparison, best)
     text = [f"Of {best.name}, which validation chose."]
     if not families:
@@ -164,7 +166,8 @@ def confusions_section(comparison: Comparison) -> Section:
         "confusions",
         "Confusions",
         tuple(text),
-        tables=(confusions_table(comparison, best, reference), *families),
+        tables=(confusions_table(comparison, best, reference),),
+        matrices=families,
     )
 
 
@@ -182,7 +185,9 @@ def ablation_section(comparison: Comparison, ablations: Versuses) -> Section:
     plot = differences_plot(
         rows, "ablation", "Difference of head, middle and tail recall to the full recipe."
     )
-    return Section("ablation", "Ablation", (text,), (plot,), (ablation_table(comparison, ablations.rows),))
+    return Section(
+        "ablation", "Ablation", (text,), (plot,), tables=(ablation_table(comparison, ablations.rows),)
+    )
 
 
 def cost_section(comparison: Comparison) -> Section:

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from models.groups import GROUPS
 from training.compare.differences import Versuses
 from training.compare.methods import Comparison, Method
-from training.compare.page import Table, count_words, headings, number_cell, percent, points, text_cell
+from training.compare.page import (
+    Table,
+    count_words,
+    headings,
+    number_cell,
+    p_words,
+    percent,
+    points,
+    text_cell,
+)
 from training.compare.statistics import Difference
 from training.compare.tables import figure_words
 
@@ -65,24 +74,27 @@ def answers(comparison: Comparison, versuses: Versuses) -> tuple[str, ...]:
     if versus is None:
         return (chosen,)
     verdicts = (
-        verdict(group, versus.reference.name, versus.differences[group])
+        verdict(group, versus.reference.name, versus.differences[group], versuses.num_tests)
         for group in GROUPS
         if group in versus.differences
     )
     return (chosen, *verdicts)
 
 
-def verdict(group: str, reference: str, found: Difference) -> str:
-    """What a difference allows to say.
+def verdict(group: str, reference: str, found: Difference, num_tests: int) -> str:
+    """What a difference allows to say, of ``num_tests`` that were looked at.
 
-    >>> verdict("tail", "baseline", Difference(0.1, (0.05, 0.15), 0.01))
-    'tail: +10.0 points against baseline (95% interval +5.0 to +15.0): better.'
-    >>> verdict("head", "baseline", Difference(-0.01, (-0.03, 0.01), 0.4))
-    'head: −1.0 points against baseline (95% interval −3.0 to +1.0): not to be told from chance.'
+    >>> verdict("tail", "baseline", Difference(0.1, (0.05, 0.15), 0.01), 12)
+    'tail: +10.0 points against baseline (95% interval +5.0 to +15.0; p 0.010, corrected for 12 comparisons): better.'
     """
     low, high = found.interval
-    sure = "better" if found.value > 0 else "worse"
+    if found.p < 0.05:
+        judged = "better" if found.value > 0 else "worse"
+    elif low > 0 or high < 0:
+        judged = "not certain, with so many comparisons"
+    else:
+        judged = "not to be told from chance"
     return (
-        f"{group}: {points(found.value)} points against {reference} (95% interval {points(low)} to {points(high)}): "
-        f"{sure if found.p < 0.05 else 'not to be told from chance'}."
+        f"{group}: {points(found.value)} points against {reference} (95% interval {points(low)} to {points(high)}; "
+        f"p {p_words(found.p)}, corrected for {count_words(num_tests, 'comparison')}): {judged}."
     )
