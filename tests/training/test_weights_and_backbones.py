@@ -201,5 +201,5 @@ def test_a_backbone_that_cannot_be_exported_is_refused_before_it_is_trained(
 
 
 def test_mobilenets_weights_are_refused_for_another_backbone() -> None:
-    with pytest.raises(ValueError, match="holds MobileNetV2; model.backbone=resnet18 needs other weights"):
+    with pytest.raises(ValueError, match=r"holds MobileNetV2; model\.backbone=resnet18 needs other weights"):
         make_backbone("resnet18", "weights.npz", 64)

@@ -10,9 +10,11 @@ import torch
 import typer
 
 from training.backbones import check_backbone
+from training.compare.markdown import markdown_tables
 from training.compare.plan import Asked, Plan, make_plan, parse_backbones, parse_recipes
 from training.compare.progress import result_line, standing_line
 from training.compare.record import RunResult
+from training.compare.report import write_report
 from training.compare.runner import Place, Runner, missing_runs, read_results
 from training.compare.selection import validation_standings
 from training.data.prepared import Dataset, read_dataset
@@ -21,6 +23,9 @@ from training.run_folder import command_line
 
 BASELINES = ("cross_entropy", "baseline")
 """What the others are compared with, where the command does not say: the first of these that was run."""
+
+TABLES = "tables.md"
+"""The report's tables as Markdown, beside the results that they are computed from."""
 
 _INTERRUPTED = 130
 
@@ -146,21 +151,21 @@ def _report(
     place: Place,
     ablation: str | None,
 ) -> None:
-    from training.compare.report import write_report
-
     names = list(dict.fromkeys(result.recipe for result in results))
     if baseline and baseline not in names:
         raise ValueError(f"--baseline {baseline}: no run of it has a result; choose from {', '.join(names)}")
+    against = baseline or next((name for name in BASELINES if name in names), names[0])
     write_report(
         dataset,
         results,
         out,
-        baseline=baseline or next((name for name in BASELINES if name in names), names[0]),
+        baseline=against,
         failures=failures,
         commands=tuple(dict.fromkeys([*(result.command for result in results), place.command])),
         runs=place.runs,
         ablation=ablation,
     )
+    (place.results / TABLES).write_text(markdown_tables(results, dataset, against), encoding="utf-8")
     typer.echo(f"report: {out / 'index.html'}")
 
 

@@ -52,7 +52,7 @@ def _nice_counts(lowest: int, highest: int) -> list[int]:
 
 def groups_plot(methods: Sequence[Method], names: Sequence[str], name: str, caption: str) -> Plot:
     """Recall of head, middle and tail: a row a method, in the order given, under ``names``."""
-    rows = np.arange(len(methods))[::-1]
+    rows = np.arange(len(methods), dtype=np.float64)[::-1]
     with drawing(1.1 + _ROW_IN * len(methods)) as (figure, axes):
         for group, shift in zip(GROUPS, (0.22, 0.0, -0.22), strict=True):
             _points_with_intervals(axes, methods, rows + shift, group)

@@ -84,7 +84,7 @@ def make_design(labels_N: NDArray[np.int64], groups: Sequence[Group]) -> Design:
     codes, stratum_N = np.unique(code_C[labels_N], return_inverse=True)
     num_species_H = np.array([(code_C[support_C > 0] == code).sum() for code in codes], dtype=np.float64)
     group_H = np.array([groups[int(np.flatnonzero((code_C == code) & (support_C > 0))[0])] for code in codes])
-    weights = {
+    weights: dict[str, NDArray[np.float64]] = {
         "accuracy": np.bincount(stratum_N).astype(np.float64),
         "macro_recall": num_species_H,
         **{group: num_species_H * (group_H == group) for group in GROUPS},
@@ -123,7 +123,8 @@ def _resampled_means(values: NDArray[np.float64], num: int, rng: np.random.Gener
         return np.full(num, distinct_K[0])
     draws = len(values) - 1
     drawn_BK = rng.multinomial(draws, count_K / len(values), size=num)
-    return drawn_BK @ distinct_K / draws  # type: ignore[no-any-return]
+    means_B: NDArray[np.float64] = drawn_BK @ distinct_K / draws
+    return means_B
 
 
 def intervals_of(

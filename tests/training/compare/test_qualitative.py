@@ -14,7 +14,7 @@ from training.compare.record import RunResult
 from training.compare.report import write_report
 from training.config import RunConfig
 from training.data.prepared import Dataset
-from training.recipes import debug
+from training.recipes_base import debug
 from training.run_folder import CONFIG
 
 
@@ -29,6 +29,7 @@ PIXELS = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(1)) 
 def test_the_map_of_a_linear_head_averages_to_the_logit_without_its_bias() -> None:
     classifier = seeded(debug())
     found = class_activation(classifier, PIXELS, 1).mean(dim=(1, 2))
+    assert isinstance(classifier.head, torch.nn.Linear)
     expected = classifier(PIXELS)[:, 1] - classifier.head.bias[1]
     torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-5)
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -19,10 +18,12 @@ from typer.testing import CliRunner
 
 from tests.house.tree import REPO
 from training.checkpoint import CHECKPOINT, METRICS, WEIGHTS
-from training.compare.command import compare
+from training.compare import command
+from training.compare.command import TABLES, compare
 from training.compare.job import LOCK
 from training.compare.plan import run_key
 from training.compare.record import RunResult, read_result
+from training.compare.report import PAGE, write_report
 from training.compare.runner import Place, Runner, missing_runs, why_it_failed
 from training.config import apply_overrides
 from training.data.prepared import Dataset, write_dataset
@@ -60,10 +61,10 @@ class Done(NamedTuple):
 
 
 def run_compare(*words: str) -> Done:
-    """The command in this process, with a report that only remembers: the real one has tests of its own."""
+    """The command in this process; what its report was asked for is remembered."""
     found: list[Reported] = []
 
-    def write_report(
+    def remember(
         dataset: Dataset,
         results: Sequence[RunResult],
         out: Path,
@@ -75,13 +76,21 @@ def run_compare(*words: str) -> Done:
         ablation: str | None,
     ) -> None:
         found.append(Reported(tuple(results), baseline, dict(failures), tuple(commands), ablation))
+        write_report(
+            dataset,
+            results,
+            out,
+            baseline=baseline,
+            failures=failures,
+            commands=commands,
+            runs=runs,
+            ablation=ablation,
+        )
 
-    stub = ModuleType("training.compare.report")
-    vars(stub)["write_report"] = write_report
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(compare)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "training.compare.report", stub)
+        patch.setattr(command, "write_report", remember)
         done = CliRunner().invoke(app, words)
     refusal = str(done.exception) if isinstance(done.exception, ValueError) else ""
     return Done(done.exit_code, done.output + refusal, found[0] if found else None)
@@ -119,6 +128,19 @@ def test_a_bad_run_ends_no_other_and_is_named_with_its_reason(compared: tuple[Pa
     assert set(done.reported.failures) == {"baseline-test_resnet-0", "tau_norm-test_resnet-0"}
     assert set(done.reported.failures.values()) == {f"{out}/missing.safetensors: there are no weights here"}
     assert "2 runs failed (baseline-test_resnet-0: " in done.said
+
+
+def test_a_report_is_written_of_what_there_is_and_its_tables_beside_the_results(
+    compared: tuple[Path, Done],
+) -> None:
+    out, _ = compared
+    page = (out / PAGE).read_text()
+    assert "baseline-test_resnet-0" in page
+    assert "there are no weights here" in page
+    tables = (out / "results" / TABLES).read_text()
+    correct = read_result(out / "results" / f"{TAU_NORM}.json").test.correct
+    row = next(line for line in tables.splitlines() if "tau_norm" in line and line.startswith("| "))
+    assert f"| {100 * correct.mean():.1f} |" in row
 
 
 def test_a_second_stage_is_made_on_the_epochs_of_another_run(compared: tuple[Path, Done]) -> None:
