@@ -220,6 +220,16 @@ def bundles() -> str:
     return table("| version | title | species | figures |", rows)
 
 
+def butterflies() -> str:
+    """What the comparison on the long tail of butterflies and moths found."""
+    return _results("lepidoptera_lt")
+
+
+def _results(comparison: str) -> str:
+    tables = (REPO / "docs" / "results" / comparison / "tables.md").read_text(encoding="utf-8")
+    return f"\n{tables.strip()}\n"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "problems": problems,
@@ -232,6 +242,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "columns": columns,
     "card": card,
     "bundles": bundles,
+    "results on butterflies": butterflies,
 }
 
 
