@@ -28,4 +28,5 @@ def heated(image: NDArray[np.uint8], heat_map: NDArray[np.float32]) -> NDArray[n
     colour = _COLD * (1 - weight) + _HOT * weight
     grey = image.astype(np.float32).mean(axis=2, keepdims=True)  # what is cold loses its colours too
     blended = 0.55 * (image * weight + grey * (1 - weight)) + 0.45 * colour
-    return np.clip(blended, 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(blended, 0, 255).astype(np.uint8)
+    return picture

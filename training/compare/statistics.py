@@ -46,8 +46,8 @@ class Design(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """Mean and deviation over seeds.
 
-    >>> spread([0.5, 0.75])
-    Spread(mean=0.625, deviation=0.17677669529663687, num=2)
+    >>> spread([0.5, 0.75, 1.0])
+    Spread(mean=0.75, deviation=0.25, num=3)
     >>> spread([0.5]).deviation is None
     True
     """
@@ -78,17 +78,16 @@ def make_design(labels_N: NDArray[np.int64], groups: Sequence[Group]) -> Design:
     stratum a group (collapsed strata: Cochran, 1977, section 5A.12).
     """
     support_C = np.bincount(labels_N, minlength=len(groups))
-    single_C = support_C == 1
-    code_C = np.where(single_C, len(groups) + np.array([GROUPS.index(group) for group in groups]), -1)
-    code_C = np.where(single_C, code_C, np.arange(len(groups)))
+    shared_C = len(groups) + np.array([GROUPS.index(group) for group in groups])
+    code_C = np.where(support_C == 1, shared_C, np.arange(len(groups)))
     codes, stratum_N = np.unique(code_C[labels_N], return_inverse=True)
     num_species_H = np.array([(code_C[support_C > 0] == code).sum() for code in codes], dtype=np.float64)
     group_H = np.array([groups[int(np.flatnonzero((code_C == code) & (support_C > 0))[0])] for code in codes])
-    weights = {
+    weights: dict[str, NDArray[np.float64]] = {
         "accuracy": np.bincount(stratum_N).astype(np.float64),
         "macro_recall": num_species_H,
-        **{group: num_species_H * (group_H == group) for group in GROUPS},
     }
+    weights.update((group, num_species_H * (group_H == group)) for group in GROUPS)
     present = {name: weight_H / weight_H.sum() for name, weight_H in weights.items() if weight_H.sum() > 0}
     return Design(tuple(present), stratum_N, np.stack(list(present.values())))
 
@@ -123,7 +122,7 @@ def _resampled_means(values: NDArray[np.float64], num: int, rng: np.random.Gener
         return np.full(num, distinct_K[0])
     draws = len(values) - 1
     drawn_BK = rng.multinomial(draws, count_K / len(values), size=num)
-    return drawn_BK @ distinct_K / draws  # type: ignore[no-any-return]
+    return drawn_BK @ distinct_K / draws
 
 
 def intervals_of(

@@ -29,7 +29,7 @@ PIXELS = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(1)) 
 def test_the_map_of_a_linear_head_averages_to_the_logit_without_its_bias() -> None:
     classifier = seeded(debug())
     found = class_activation(classifier, PIXELS, 1).mean(dim=(1, 2))
-    expected = classifier(PIXELS)[:, 1] - classifier.head.bias[1]
+    expected = classifier(PIXELS)[:, 1] - classifier.get_parameter("head.bias")[1]
     torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-5)
 
 
@@ -43,7 +43,7 @@ def test_the_map_of_a_cosine_head_averages_to_the_logit_times_the_embeddings_len
 def test_the_map_of_several_experts_is_the_mean_of_theirs() -> None:
     classifier = seeded(debug().with_(experts={"num": 3}))
     found = class_activation(classifier, PIXELS, 0).mean(dim=(1, 2))
-    bias = torch.stack([head.bias[0] for head in classifier.head.heads]).mean()  # type: ignore[union-attr]
+    bias = torch.stack([classifier.get_parameter(f"head.heads.{k}.bias")[0] for k in range(3)]).mean()
     torch.testing.assert_close(found, (classifier(PIXELS)[:, 0] - bias).detach(), rtol=1e-4, atol=1e-5)
 
 

@@ -71,7 +71,7 @@ def test_an_interval_covers_the_truth_in_about_95_of_100_simulated_test_sets() -
     covered = 0
     for seed in range(400):
         hard_N = rng.random(len(labels_N))  # one draw for both: what makes the photos the same
-        ours_N, theirs_N = (hard_N < ours_C[labels_N]) * 1.0, (hard_N < theirs_C[labels_N]) * 1.0
+        ours_N, theirs_N = ((hard_N < share_C[labels_N]).astype(np.float64) for share_C in (ours_C, theirs_C))
         found = paired_differences(ours_N, theirs_N, design, num=400, seed=seed)["macro_recall"]
         covered += found.interval[0] <= truth <= found.interval[1]
     assert 0.92 <= covered / 400 <= 0.98
