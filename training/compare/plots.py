@@ -55,7 +55,7 @@ def groups_plot(methods: Sequence[Method], names: Sequence[str], name: str, capt
     rows = np.arange(len(methods), dtype=np.float64)[::-1]
     with drawing(1.1 + _ROW_IN * len(methods)) as (figure, axes):
         for group, shift in zip(GROUPS, (0.22, 0.0, -0.22), strict=True):
-            _points_with_intervals(axes, methods, rows + shift, group)
+            _points_with_intervals(axes, methods, (rows + shift).tolist(), group)
         axes.set_yticks(rows, names, fontsize=_FONT, color=INK)
         axes.set_ylim(-0.6, len(methods) - 0.4)
         axes.set(xlabel="mean recall of the group, %")
@@ -67,9 +67,7 @@ def groups_plot(methods: Sequence[Method], names: Sequence[str], name: str, capt
         return inline(figure, name, caption)
 
 
-def _points_with_intervals(
-    axes: Axes, methods: Sequence[Method], ys: NDArray[np.float64], group: Group
-) -> None:
+def _points_with_intervals(axes: Axes, methods: Sequence[Method], ys: Sequence[float], group: Group) -> None:
     for method, y in zip(methods, ys, strict=True):
         found = method.on_test(group)
         if found is None:

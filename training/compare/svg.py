@@ -23,7 +23,7 @@ MARKERS: dict[Group, str] = {"head": "o", "middle": "s", "tail": "D"}
 WIDTH_IN = 5.0
 """As narrow as a phone: there it is shown at its own size, and text stays readable."""
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lighttrap",
     "font.size": 11,
