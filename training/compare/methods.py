@@ -14,7 +14,8 @@ from models.evaluation import Evaluation, Interval
 from models.groups import GROUPS, Group
 from models.metrics import evaluate_predictions
 from training.compare.record import Predictions, RunResult
-from training.compare.statistics import Design, Spread, intervals_of, make_design, spread, validation_score
+from training.compare.selection import validation_standings
+from training.compare.statistics import Design, Spread, intervals_of, make_design, spread
 from training.data.prepared import Dataset
 from training.evaluate import class_indices
 
@@ -167,7 +168,7 @@ def _method(runs: Sequence[RunResult], dataset: Dataset, design: Design, several
         runs=ordered,
         test=tuple(_evaluation(run.test, "test", dataset) for run in ordered),
         validation=tuple(_evaluation(run.validation, "val", dataset) for run in ordered),
-        validation_score=validation_score(ordered, dataset.groups),
+        validation_score=validation_standings(ordered, dataset.groups)[0].mean,
         right_N=right_N,
         intervals=intervals_of(right_N, design),
     )

@@ -37,24 +37,16 @@ def group_recalls(predictions: Predictions, groups: Sequence[Group]) -> dict[Gro
 def validation_standings(results: Sequence[RunResult], groups: Sequence[Group]) -> tuple[Standing, ...]:
     """Recipes on their backbones by the mean of head, middle and tail recall on validation photos, best first.
 
-    Each figure is the mean over the seeds; of equals the one that comes first in ``results``. The test split is not
-    looked at.
+    Each figure is the mean over the seeds; of equals the first by name. The test split is not looked at.
     """
     runs: dict[tuple[str, str], list[dict[Group, float]]] = defaultdict(list)
     for result in results:
         runs[result.recipe, result.backbone].append(group_recalls(result.validation, groups))
     standings = [_standing(*names, recalls) for names, recalls in runs.items()]
-    return tuple(sorted(standings, key=lambda standing: -standing.mean))
+    return tuple(sorted(standings, key=lambda standing: (-standing.mean, standing.recipe, standing.backbone)))
 
 
 def _standing(recipe: str, backbone: str, runs: Sequence[dict[Group, float]]) -> Standing:
     """All runs of a comparison are judged on the same photos, so they have the same groups."""
     recalls = {group: float(np.mean([run[group] for run in runs])) for group in runs[0]}
     return Standing(recipe, backbone, len(runs), recalls, float(np.mean(list(recalls.values()))))
-
-
-def best_on_validation(results: Sequence[RunResult], groups: Sequence[Group]) -> Standing:
-    """The first of ``validation_standings``. Raises ValueError for no results."""
-    if not results:
-        raise ValueError("there is nothing to choose from: no run has finished")
-    return validation_standings(results, groups)[0]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from models.evaluation import Interval
 from models.groups import GROUPS, Group
-from training.compare.record import RunResult
 
 _TINY = 1e-9
 
@@ -46,29 +45,13 @@ class Design(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """Mean and deviation over seeds.
 
-    >>> spread([0.5, 0.75])
-    Spread(mean=0.625, deviation=0.17677669529663687, num=2)
+    >>> round(spread([0.5, 0.75]).deviation or 0, 6)
+    0.176777
     >>> spread([0.5]).deviation is None
     True
     """
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(float(np.mean(values)), deviation, len(values))
-
-
-def validation_score(results: Sequence[RunResult], groups: Sequence[Group]) -> float:
-    """Mean of head, middle and tail recall on validation photos, averaged over the runs: what methods are chosen by.
-
-    A group without validation photos is left out of the mean.
-    """
-    group_C = np.array(groups)
-    scores = []
-    for result in results:
-        labels_N, correct_N = np.array(result.validation.labels), result.validation.correct
-        support_C = np.bincount(labels_N, minlength=len(groups))
-        recall_C = np.bincount(labels_N, correct_N, len(groups)) / np.maximum(support_C, 1)
-        members = [(group_C == group) & (support_C > 0) for group in GROUPS]
-        scores.append(np.mean([recall_C[member_C].mean() for member_C in members if member_C.any()]))
-    return float(np.mean(scores))
 
 
 def make_design(labels_N: NDArray[np.int64], groups: Sequence[Group]) -> Design:

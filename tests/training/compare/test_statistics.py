@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from models.groups import GROUPS, Group
 from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
 from training.compare.methods import FIGURES, make_comparison
+from training.compare.selection import validation_standings
 from training.compare.statistics import (
     corrected,
     figures_of,
@@ -16,7 +17,6 @@ from training.compare.statistics import (
     paired_differences,
     replicates,
     spread,
-    validation_score,
 )
 
 THREE: tuple[Group, ...] = ("head", "middle", "tail")
@@ -108,9 +108,10 @@ def test_the_validation_score_is_the_mean_of_the_groups_recalls_over_the_seeds()
     results = [synthetic_result(dataset, "baseline", seed=seed) for seed in (0, 1)]
     method = make_comparison(results, dataset, "baseline").best
     recalls = [found.mean for group in GROUPS if (found := method.on_validation(group))]
-    assert validation_score(results, dataset.groups) == pytest.approx(np.mean(recalls), abs=1e-12)
+    assert validation_standings(results, dataset.groups)[0].mean == pytest.approx(np.mean(recalls), abs=1e-12)
     other = results[0].model_copy(update={"test": results[1].test})
-    assert validation_score([other], dataset.groups) == validation_score(results[:1], dataset.groups)
+    (alone,), (first,) = (validation_standings(of, dataset.groups) for of in ([other], results[:1]))
+    assert alone.mean == first.mean
 
 
 def test_the_deviation_is_that_of_a_sample_and_absent_for_one_seed() -> None:
