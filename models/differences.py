@@ -36,7 +36,7 @@ def newcombe_paired(both: int, only_p: int, only_q: int, neither: int) -> Interv
     if trials == 0:
         return (-1.0, 1.0)
     margins = (both + only_p) * (only_q + neither) * (both + only_q) * (only_p + neither)
-    product = both * neither - only_p * only_q
+    product = float(both * neither - only_p * only_q)
     if product > 0:  # the paper's continuity correction
         product = max(product - trials / 2, 0.0)
     correlation = product / np.sqrt(margins) if margins else 0.0

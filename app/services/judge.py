@@ -119,8 +119,8 @@ def _recall_falls(found: Comparison, policy: Policy) -> Iterable[Finding]:
                 rule="recall",
                 subject=group.part,
                 message=f"Recall of the {group.part} falls from {change.reference:.1%} to {change.candidate:.1%}: "
-                f"by {_points(change.interval)} points with 95% confidence, all of it more than "
-                f"{100 * policy.max_recall_fall:g}.",
+                f"by {_points(change.interval)} points with 95% confidence; {100 * policy.max_recall_fall:g} is "
+                "allowed.",
             )
 
 
@@ -135,7 +135,7 @@ def _falls_not_ruled_out(found: Comparison, policy: Policy) -> Iterable[Finding]
                 rule="recall",
                 subject=group.part,
                 message=f"Recall of the {group.part} changes from {change.reference:.1%} to "
-                f"{change.candidate:.1%}; its 95% interval, {100 * low:+.1f} to {100 * high:+.1f} points, does not "
+                f"{change.candidate:.1%}; its 95% interval, {_signed(low)} to {_signed(high)} points, does not "
                 f"rule out a fall of more than {100 * policy.max_recall_fall:g}.",
             )
 
@@ -183,6 +183,15 @@ def _unjudged(found: Comparison, policy: Policy) -> Iterable[Finding]:
                 subject=species.label,
                 message=f"{species.label} is protected, but has no test photos to judge it by.",
             )
+
+
+def _signed(difference: float) -> str:
+    """A difference in points with its sign, a true minus.
+
+    >>> _signed(-0.0125), _signed(0.2)
+    ('−1.2', '+20.0')
+    """
+    return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def _points(interval: tuple[float, float]) -> str:
