@@ -130,6 +130,15 @@ def test_an_admin_made_by_hand_ends_the_set_up(command: Server) -> None:
     assert command.run("admin", "setup-link").returncode == 1
 
 
+def test_people_are_invited_and_given_roles_from_the_shell(command: Server) -> None:
+    link = command.run("admin", "invite", "--role", "reviewer")
+    assert re.fullmatch(r"http://127\.0\.0\.1:8000/invitation\?token=\S{43}\n", link.stdout)
+    command.run("admin", "create", "ana", given=f"{PASSWORD}\n")
+    refused = command.run("admin", "role", "ana", "viewer")
+    assert (refused.returncode, "ana is the only admin" in refused.stderr) == (1, True)
+    assert command.run("admin", "list").stdout == "admin     ana\n"
+
+
 def test_a_weak_password_is_refused_in_a_sentence(command: Server) -> None:
     refused = command.run("admin", "create", "ana", given="short\n")
     assert refused.returncode == 1

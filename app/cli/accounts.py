@@ -10,13 +10,14 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli.session import AsJson, address, command_settings, with_session
+from app.cli.session import AsJson, address, command_settings, operator, with_session
 from app.db.repositories import accounts as accounts_repository
+from app.db.repositories import members as members_repository
 from app.db.tables import Role, utc_now
 from app.errors import NotFound
-from app.services import accounts
+from app.services import accounts, members
 
-admin = typer.Typer(help="Accounts of admins.", no_args_is_help=True)
+admin = typer.Typer(help="Accounts, invitations and roles.", no_args_is_help=True)
 key = typer.Typer(help="API keys for programs.", no_args_is_help=True)
 Account = Annotated[str, typer.Argument(help="Name of the account.")]
 
@@ -39,6 +40,47 @@ def admin_setup_link() -> None:
     token = with_session(accounts.new_setup_token)
     shown = settings.base_url or address(settings.host, settings.port)
     typer.echo(f"{shown}/setup?token={token}")
+
+
+@admin.command("invite", epilog="Example: python -m app admin invite --role reviewer")
+def admin_invite(
+    role: Annotated[
+        Role, typer.Option(help="What the account may do: each may do what the ones before may.")
+    ],
+) -> None:
+    """Print a link that lets somebody make one account of a role, within a week."""
+    settings = command_settings()
+    token = with_session(lambda session: members.invite(session, role, operator()))
+    shown = settings.base_url or address(settings.host, settings.port)
+    typer.echo(f"{shown}/invitation?token={token}")
+
+
+@admin.command("list", epilog="Example: python -m app admin list --json")
+def admin_list(as_json: AsJson = False) -> None:
+    """Every account and its role."""
+    rows = [
+        {"name": row.name, "role": row.role.value, "created_at": row.created_at.isoformat()}
+        for row in with_session(members_repository.list_users)
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        typer.echo(f"{row['role']:<9} {row['name']}")
+
+
+@admin.command("role", epilog="Example: python -m app admin role ben reviewer")
+def admin_role(account: Account, role: Annotated[Role, typer.Argument(help="Its new role.")]) -> None:
+    """Give an account another role, from its next request on."""
+    with_session(lambda session: members.set_role(session, account, role))
+    typer.echo(f"{account} is {role.value} now.")
+
+
+@admin.command("remove", epilog="Example: python -m app admin remove ben")
+def admin_remove(account: Account) -> None:
+    """Delete an account and end its logins. What it identified stays."""
+    with_session(lambda session: members.remove(session, account))
+    typer.echo(f"{account} is gone.")
 
 
 @key.command("create", epilog="Example: python -m app key create field-tablet-3 --scope predict --days 365")

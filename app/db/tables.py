@@ -210,6 +210,21 @@ class SetupTokenRow(Table):
     used_at: Mapped[datetime | None]
 
 
+class InvitationRow(Table):
+    """A link that lets its holder make one account of a role. Only the hash of its token is kept."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid4)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[Role] = mapped_column(_words_of(Role))
+    invited_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class ApiKeyRow(Table):
     """A key of a program: 256 random bits, shown once, kept as a hash. ``scopes``: words, spaces between."""
 
