@@ -154,6 +154,18 @@ class StaleEpoch(Conflict):
     )
 
 
+class PromotionRefused(Conflict):
+    """The gate refuses a candidate."""
+
+    slug = "promotion-refused"
+    title = "This version would make something worse"
+    explanation = (
+        "The candidate was compared with the deployed version, and the policy refuses it; `errors` names each rule "
+        "with the group or species it is about. An admin may promote it all the same by sending `override`, the "
+        "reason in writing, which stays in the history."
+    )
+
+
 class AlreadySetUp(Conflict):
     """There is an admin already."""
 
@@ -283,6 +295,7 @@ KINDS: tuple[type[AppError], ...] = (
     Conflict,
     IdempotencyConflict,
     StaleEpoch,
+    PromotionRefused,
     AlreadySetUp,
     PhotoTooLarge,
     UnsupportedPhoto,

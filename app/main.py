@@ -19,16 +19,21 @@ from app.services.rates import RateLimit
 from app.services.registry import Fault
 from app.settings import Settings
 from app.web import (
+    account_pages,
     accounts,
     admin_pages,
     assets,
     catalogue_pages,
+    comparison,
+    comparison_pages,
     docs_page,
+    invitations,
     pages,
     problems,
     promotion,
     registry,
     serving,
+    users_pages,
 )
 from app.web.dependencies import get_caller
 from app.web.middleware import BodyLimit, RequestContext
@@ -57,15 +62,20 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
     app.state.draining = False
     problems.install(app)
     for module in (
+        account_pages,
         accounts,
         admin_pages,
         assets,
         catalogue_pages,
+        comparison,
+        comparison_pages,
         docs_page,
+        invitations,
         pages,
         problems,
         promotion,
         registry,
+        users_pages,
     ):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)

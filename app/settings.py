@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     provider: Provider = Field("auto", description="Where models run; cuda and tensorrt fail without a GPU.")
     public_identify: bool = Field(True, description="Identify without an account or a key.")
 
+    max_recall_fall: float = Field(
+        0.01, ge=0, le=1, description="Recall that the middle or the tail may lose in a promotion."
+    )
+    max_ece_growth: float = Field(
+        0.02, ge=0, le=1, description="What a promotion may add to the calibration error of a group."
+    )
     max_photo_bytes: int = Field(20_000_000, ge=1_000, le=1_000_000_000, description="Bytes of one photo.")
     max_photo_pixels: int = Field(50_000_000, ge=1_024, le=1_000_000_000, description="Pixels of one photo.")
     max_batch_photos: int = Field(64, ge=1, le=1_000, description="Photos in one batch request.")

@@ -1,20 +1,25 @@
 """Read, verify and write a bundle folder. Nothing else touches its files.
 
-A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, no more.
+A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, and since
+predictions are kept also ``predictions.csv``; no more.
 """
 
 import hashlib
 import re
 import shutil
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from models.card import ModelCard
-from models.metrics import Evaluation
+from models.metrics import Evaluation, expected_calibration_error, reliability_bins
 from models.onnx_policy import check_graph
+from models.predictions import Prediction, Predictions, dump_predictions, parse_predictions
 
 MODEL, CARD, EVALUATION, README, SUMS = (
     "model.onnx",
@@ -23,8 +28,11 @@ MODEL, CARD, EVALUATION, README, SUMS = (
     "README.md",
     "SHA256SUMS",
 )
+PREDICTIONS = "predictions.csv"
 CONTENT = (MODEL, CARD, EVALUATION, README)
+OPTIONAL = (PREDICTIONS,)
 _Schema = TypeVar("_Schema", bound=BaseModel)
+_ECE_TOLERANCE = 1e-9
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ([^/\\]+)$")
 
 
@@ -43,6 +51,9 @@ class Bundle:
     readme: str
     sha256: str
     """Hash of SHA256SUMS, and so of everything in the bundle."""
+    evaluation_sha256: str
+    predictions: Predictions | None
+    """What was named on each test photo; None for a bundle from before these were kept."""
 
 
 def read(path: Path) -> Bundle:
@@ -51,6 +62,7 @@ def read(path: Path) -> Bundle:
     card = _parse(ModelCard, CARD, contents[CARD])
     evaluation = _parse(Evaluation, EVALUATION, contents[EVALUATION])
     _check_agreement(card, evaluation)
+    predictions = _predictions(contents.get(PREDICTIONS), evaluation)
     try:
         check_graph(
             contents[MODEL],
@@ -61,11 +73,26 @@ def read(path: Path) -> Bundle:
     except ValueError as error:
         raise BundleError(f"{MODEL}: {error}") from error
     return Bundle(
-        path, card, evaluation, contents[MODEL], contents[README].decode("utf-8", "replace"), sha256
+        path=path,
+        card=card,
+        evaluation=evaluation,
+        onnx=contents[MODEL],
+        readme=contents[README].decode("utf-8", "replace"),
+        sha256=sha256,
+        evaluation_sha256=hashlib.sha256(contents[EVALUATION]).hexdigest(),
+        predictions=predictions,
     )
 
 
-def write(path: Path, *, onnx: bytes, card: ModelCard, evaluation: Evaluation, readme: str) -> Bundle:
+def write(
+    path: Path,
+    *,
+    onnx: bytes,
+    card: ModelCard,
+    evaluation: Evaluation,
+    readme: str,
+    predictions: Sequence[Prediction] | None = None,
+) -> Bundle:
     """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
     if path.exists():
         raise FileExistsError(f"{path} exists; a bundle is immutable: choose another version")
@@ -75,6 +102,8 @@ def write(path: Path, *, onnx: bytes, card: ModelCard, evaluation: Evaluation, r
         EVALUATION: (evaluation.model_dump_json(indent=1) + "\n").encode(),
         README: readme.encode(),
     }
+    if predictions is not None:
+        contents[PREDICTIONS] = dump_predictions(predictions)
     staging = path.with_name(f".{path.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -84,22 +113,28 @@ def write(path: Path, *, onnx: bytes, card: ModelCard, evaluation: Evaluation, r
     (staging / SUMS).write_text(sums, encoding="utf-8")
     bundle = read(staging)
     staging.rename(path)
-    return Bundle(path, bundle.card, bundle.evaluation, bundle.onnx, bundle.readme, bundle.sha256)
+    return replace(bundle, path=path)
+
+
+def file_names(path: Path) -> list[str]:
+    """Names of the files of the bundle in this folder, sorted."""
+    return sorted([*CONTENT, SUMS, *(name for name in OPTIONAL if (path / name).exists())])
 
 
 def _verified_contents(path: Path) -> tuple[dict[str, bytes], str]:
     if not path.is_dir():
         raise BundleError(f"{path}: there is no bundle folder here")
     present = {entry.name for entry in path.iterdir()}
-    missing, extra = sorted({*CONTENT, SUMS} - present), sorted(present - {*CONTENT, SUMS})
+    missing, extra = sorted({*CONTENT, SUMS} - present), sorted(present - {*CONTENT, *OPTIONAL, SUMS})
     if missing or extra:
         fault = f"{missing[0]} is missing" if missing else f"{extra[0]} does not belong in a bundle"
         raise BundleError(f"{path}: {fault}")
     if irregular := [name for name in sorted(present) if not _is_plain_file(path / name)]:
         raise BundleError(f"{irregular[0]}: is not a plain file")
     sums = (path / SUMS).read_bytes()
-    expected = _parse_sums(sums)
-    contents = {name: (path / name).read_bytes() for name in CONTENT}
+    names = present - {SUMS}
+    expected = _parse_sums(sums, names)
+    contents = {name: (path / name).read_bytes() for name in sorted(names)}
     for name, data in contents.items():
         if hashlib.sha256(data).hexdigest() != expected[name]:
             raise BundleError(
@@ -112,15 +147,15 @@ def _is_plain_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _parse_sums(sums: bytes) -> dict[str, str]:
+def _parse_sums(sums: bytes, names: Set[str]) -> dict[str, str]:
     expected: dict[str, str] = {}
     for number, line in enumerate(sums.decode("utf-8", "replace").splitlines(), start=1):
         match = _SUM_LINE.match(line)
         if match is None or match[2] in expected:
             raise BundleError(f"{SUMS}: line {number} is not '<sha256>  <name>' with a new name")
         expected[match[2]] = match[1]
-    if set(expected) != set(CONTENT):
-        raise BundleError(f"{SUMS}: must list exactly {', '.join(sorted(CONTENT))}")
+    if set(expected) != names:
+        raise BundleError(f"{SUMS}: must list exactly {', '.join(sorted(names))}")
     return expected
 
 
@@ -140,3 +175,38 @@ def _check_agreement(card: ModelCard, evaluation: Evaluation) -> None:
     for species, count, group in zip(evaluation.species, card.training_counts, card.groups, strict=True):
         if species.training_count != count or species.group != group:
             raise BundleError(f"{EVALUATION}: {species.label}: training count or group differs from {CARD}")
+
+
+def _predictions(data: bytes | None, evaluation: Evaluation) -> Predictions | None:
+    if data is None:
+        return None
+    try:
+        predictions = parse_predictions(data)
+        _check_predictions(predictions, evaluation)
+    except ValueError as error:
+        raise BundleError(f"{PREDICTIONS}: {error}") from error
+    return predictions
+
+
+def _check_predictions(predictions: Predictions, evaluation: Evaluation) -> None:
+    """Raises ValueError unless the evaluation's counts and its ECE are those of these very photos."""
+    labels = {species.label for species in evaluation.species}
+    named = Counter((each.label, each.predicted) for each in predictions)
+    if unknown := sorted({label for pair in named for label in pair} - labels):
+        raise ValueError(f"{unknown[0]!r} is not one of the labels of {CARD}")
+    tested = Counter(each.label for each in predictions)
+    for species in evaluation.species:
+        if tested[species.label] != species.num_test_images:
+            raise ValueError(
+                f"has {tested[species.label]} photos of {species.label}, but {EVALUATION} was made on "
+                f"{species.num_test_images}"
+            )
+    wrong = {pair: count for pair, count in named.items() if pair[0] != pair[1]}
+    if wrong != {(pair.true, pair.predicted): pair.num_images for pair in evaluation.confusions}:
+        raise ValueError(f"{EVALUATION} counts other confusions than these photos give")
+    correct_N = np.array([each.label == each.predicted for each in predictions])
+    ece = expected_calibration_error(
+        reliability_bins(np.array([each.confidence for each in predictions]), correct_N)
+    )
+    if abs((ece or 0.0) - evaluation.ece) > _ECE_TOLERANCE:
+        raise ValueError(f"{EVALUATION} has another ECE than these confidences give")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from app import cli
 from app.settings import Settings, load_settings
 from tests.serving import Server
+from tests.tiny_bundle import write_tiny_bundle
 
 PASSWORD = "a sentence about moths"
 
@@ -129,6 +130,15 @@ def test_an_admin_made_by_hand_ends_the_set_up(command: Server) -> None:
     assert command.run("admin", "setup-link").returncode == 1
 
 
+def test_people_are_invited_and_given_roles_from_the_shell(command: Server) -> None:
+    link = command.run("admin", "invite", "--role", "reviewer")
+    assert re.fullmatch(r"http://127\.0\.0\.1:8000/invitation\?token=\S{43}\n", link.stdout)
+    command.run("admin", "create", "ana", given=f"{PASSWORD}\n")
+    refused = command.run("admin", "role", "ana", "viewer")
+    assert (refused.returncode, "ana is the only admin" in refused.stderr) == (1, True)
+    assert command.run("admin", "list").stdout == "admin     ana\n"
+
+
 def test_a_weak_password_is_refused_in_a_sentence(command: Server) -> None:
     refused = command.run("admin", "create", "ana", given="short\n")
     assert refused.returncode == 1
@@ -149,6 +159,25 @@ def test_a_version_is_promoted_and_rolled_back_from_the_shell(registered: Server
     assert "tiny-moths 1.0.0 is deployed, at epoch 3" in back.stdout
     rows = json.loads(registered.run("model", "list", "--json").stdout)
     assert [(row["version"], row["epoch"]) for row in rows if row["deployed"]] == [("1.0.0", 1), ("1.0.0", 3)]
+
+
+def test_the_gate_is_asked_and_overridden_from_the_shell(registered: Server, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(registered.settings["STORE"], tmp_path / "copy"))
+    write_tiny_bundle(store, "tiny-moths", "1.2.0", seed=5)
+    registered.settings["STORE"] = str(store)
+    registered.start().kill()
+    assert registered.run("model", "protect", "tiny-moths", "silentia_lutea").returncode == 0
+    assert "silentia_lutea  by command line" in registered.run("model", "protected", "tiny-moths").stdout
+    judged = registered.run("model", "judge", "tiny-moths", "1.2.0")
+    assert judged.returncode == 1
+    assert "refused: Recall of the tail falls from 62.5% to 31.2%" in judged.stdout
+    promote = ("model", "promote", "tiny-moths", "1.2.0", "--reason", "Newer.")
+    refused = registered.run(*promote)
+    assert (refused.returncode, "1.2.0 was not promoted." in refused.stderr) == (1, True)
+    assert registered.run(*promote, "--override", "The test photos were wrong.").returncode == 0
+    assert "overridden" in registered.run("model", "history", "tiny-moths").stdout
+    lines = registered.run("model", "history", "tiny-moths", "--csv").stdout.splitlines()
+    assert (len(lines), "The test photos were wrong." in lines[1]) == (3, True)
 
 
 def test_what_is_not_there_cannot_be_promoted(registered: Server) -> None:

@@ -4,6 +4,7 @@ It keeps the contract of a bundle to the letter and names drawn moths mostly rig
 """
 
 import argparse
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from models import bundle, decision, metrics
 from models.card import Calibration, Figure, ModelCard, Provenance
 from models.groups import choose_rule
+from models.predictions import Prediction
 from models.preprocess import Preprocessing, fit
 from models.taxonomy import Taxon
 from tests.drawn_photos import draw_moth
@@ -86,7 +88,14 @@ TAXA = (
 """Invented species: two families, four genera, an aggregate, and one label that has no taxonomy."""
 
 
-def write_tiny_bundle(store: Path, name: str = "tiny-moths", version: str = "1.0.0", seed: int = 0) -> Path:
+def write_tiny_bundle(
+    store: Path,
+    name: str = "tiny-moths",
+    version: str = "1.0.0",
+    seed: int = 0,
+    *,
+    with_predictions: bool = True,
+) -> Path:
     """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights."""
     path = store / name / version
     graph, probabilities, labels = _fitted(seed)
@@ -127,9 +136,29 @@ def write_tiny_bundle(store: Path, name: str = "tiny-moths", version: str = "1.0
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     bundle.write(
-        path, onnx=graph, card=card, evaluation=evaluation, readme=f"# {name} {version}\n\nDrawn moths.\n"
+        path,
+        onnx=graph,
+        card=card,
+        evaluation=evaluation,
+        readme=f"# {name} {version}\n\nDrawn moths.\n",
+        predictions=_predictions(probabilities, labels) if with_predictions else None,
     )
     return path
+
+
+def _predictions(
+    probabilities_NC: NDArray[np.float64], labels_N: NDArray[np.int64]
+) -> tuple[Prediction, ...]:
+    """Of the drawn test moths, which are the same for every seed: their number stands for their photo."""
+    return tuple(
+        Prediction(
+            hashlib.sha256(f"drawn test moth {number}".encode()).hexdigest(),
+            TAXA[label].label,
+            TAXA[int(named.argmax())].label,
+            float(named.max()),
+        )
+        for number, (named, label) in enumerate(zip(probabilities_NC, labels_N, strict=True))
+    )
 
 
 def _provenance(seed: int) -> Provenance:

@@ -1,10 +1,11 @@
 """A finished run -> a bundle: the ONNX graph, parity against torch on real photos, card and README.
 
-Legend: B batch, H W pixels, C classes.
+Legend: B batch, N photos, H W pixels, C classes.
 """
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 
 from models import bundle
 from models.card import Calibration, Figure, ModelCard, Provenance
+from models.decision import probabilities
 from models.groups import GROUPS
 from models.metrics import Evaluation
+from models.predictions import Prediction, Predictions
 from models.preprocess import Preprocessing
 from training.backbones import Backbone
 from training.calibrate import fit_temperature
@@ -27,6 +30,7 @@ from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.crossval import CrossValidation
 from training.data.cache import PhotoCache
+from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, evaluate_logits, table
 from training.inference import evaluation_cache, network_logits, places_of
@@ -117,6 +121,7 @@ class _Judgement:
     evaluation: Evaluation
     calibration: Calibration
     commands: tuple[str, ...]
+    predictions: Predictions | None = None
 
 
 def export(
@@ -146,7 +151,12 @@ def export(
     card = _card(config, classifier.backbone, dataset, judgement, run, name, version, text)
     readme = _readme(card, judgement.evaluation)
     return bundle.write(
-        out / name / version, onnx=onnx, card=card, evaluation=judgement.evaluation, readme=readme
+        out / name / version,
+        onnx=onnx,
+        card=card,
+        evaluation=judgement.evaluation,
+        readme=readme,
+        predictions=judgement.predictions,
     )
 
 
@@ -170,7 +180,18 @@ def _judged_on_test(classifier: Classifier, dataset: Dataset, cache: PhotoCache)
     evaluation = evaluate_logits(
         logits_NC, dataset, samples, split="test", temperature=calibration.temperature
     )
-    return _Judgement(evaluation, calibration, ())
+    named = _predictions(probabilities(logits_NC, calibration.temperature), dataset, samples)
+    return _Judgement(evaluation, calibration, (), named)
+
+
+def _predictions(
+    probabilities_NC: NDArray[np.float64], dataset: Dataset, samples: Sequence[Sample]
+) -> Predictions:
+    """What was named on each photo, so that the service can compare versions photo by photo."""
+    return tuple(
+        Prediction(sample.sha256, sample.label, dataset.labels[int(named.argmax())], float(named.max()))
+        for sample, named in zip(samples, probabilities_NC, strict=True)
+    )
 
 
 def _calibrate(classifier: Classifier, dataset: Dataset, cache: PhotoCache) -> Calibration:

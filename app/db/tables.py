@@ -36,6 +36,14 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class PromotionKind(StrEnum):
+    """How a version came to be deployed: judged by the gate, taken back to, or put there by a start."""
+
+    PROMOTION = "promotion"
+    ROLLBACK = "rollback"
+    START = "start"
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC time on every database. SQLite keeps no zone, so it gets one back on the way out."""
 
@@ -75,9 +83,10 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime(), dict[str, Any]: JSON()}
 
 
-def _role_type() -> Enum:
+def _words_of(kind: type[StrEnum]) -> Enum:
+    """A column that holds the values of an enumeration as text."""
     return Enum(
-        Role, native_enum=False, length=16, values_callable=lambda roles: [role.value for role in roles]
+        kind, native_enum=False, length=16, values_callable=lambda members: [each.value for each in members]
     )
 
 
@@ -127,7 +136,10 @@ class AliasRow(Table):
 
 
 class PromotionRow(Table):
-    """The history of the alias: rows are added, never changed. One row an epoch."""
+    """The history of the alias, one row an epoch. Triggers of the database refuse to change or delete a row.
+
+    ``verdict``: what the gate said, as it was; None where it could not judge, or was not asked (a start).
+    """
 
     __tablename__ = "promotion"
     __table_args__ = (
@@ -140,9 +152,25 @@ class PromotionRow(Table):
     from_version: Mapped[str | None] = mapped_column(String(32))
     to_version: Mapped[str] = mapped_column(String(32))
     epoch: Mapped[int]
+    kind: Mapped[PromotionKind] = mapped_column(_words_of(PromotionKind), default=PromotionKind.PROMOTION)
     actor: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+    override_reason: Mapped[str | None] = mapped_column(Text)
+    verdict: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    from_evaluation_sha256: Mapped[str | None] = mapped_column(String(64))
+    to_evaluation_sha256: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ProtectedSpeciesRow(Table):
+    """A species whose recall no promotion may lower: kept by the admins, by label of the model's species list."""
+
+    __tablename__ = "protected_species"
+
+    model: Mapped[str] = mapped_column(ForeignKey("model.name"), primary_key=True)
+    label: Mapped[str] = mapped_column(String(200), primary_key=True)
+    added_by: Mapped[str] = mapped_column(Text)
+    added_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class UserRow(Table):
@@ -153,7 +181,7 @@ class UserRow(Table):
     id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(254), unique=True)
     password_hash: Mapped[str] = mapped_column(Text)
-    role: Mapped[Role] = mapped_column(_role_type(), default=Role.VIEWER)
+    role: Mapped[Role] = mapped_column(_words_of(Role), default=Role.VIEWER)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -180,6 +208,21 @@ class SetupTokenRow(Table):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     used_at: Mapped[datetime | None]
+
+
+class InvitationRow(Table):
+    """A link that lets its holder make one account of a role. Only the hash of its token is kept."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid4)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[Role] = mapped_column(_words_of(Role))
+    invited_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class ApiKeyRow(Table):

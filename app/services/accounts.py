@@ -253,6 +253,13 @@ async def confirm(
     return replace(caller, authenticated_at=now)
 
 
+def key_state(row: ApiKeyRow, now: datetime) -> str:
+    """Whether a key opens anything: ``open``, ``expired`` or ``revoked``."""
+    if row.revoked_at is not None:
+        return "revoked"
+    return "expired" if row.expires_at is not None and row.expires_at <= now else "open"
+
+
 async def create_key(
     session: AsyncSession, name: str, scopes: list[str], lasts: timedelta | None
 ) -> tuple[ApiKeyRow, str]:

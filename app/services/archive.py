@@ -7,7 +7,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from models.bundle import CONTENT, SUMS
+from models.bundle import file_names
 
 _CHUNK_BYTES = 256 * 1024
 _EPOCH_1980 = (1980, 1, 1, 0, 0, 0)
@@ -33,7 +33,7 @@ def zip_chunks(folder: Path, prefix: str) -> Iterator[bytes]:
     """The files of a bundle folder in a zip, under ``prefix``/. Not compressed: weights hardly shrink."""
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted({*CONTENT, SUMS}):
+        for name in file_names(folder):
             info = zipfile.ZipInfo(f"{prefix}/{name}", _EPOCH_1980)
             info.external_attr = 0o644 << 16
             with (folder / name).open("rb") as source, archive.open(info, "w") as target:

@@ -5,73 +5,147 @@ The database decides; the engine of each process follows. The epoch of a model o
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories import registry
-from app.db.repositories.registry import Deployed, Deployment
+from app.db.repositories.registry import Deployed, Deployment, Entry
 from app.db.session import Sessions
-from app.db.tables import PromotionRow, VersionRow, utc_now
+from app.db.tables import PromotionKind, PromotionRow, VersionRow, utc_now
 from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
 from app.inference.engine import DeployedModel, Engine
-from app.services.registry import Fault, get_model, get_version, read_registered
+from app.services.gate import Assessment, assess, check_gate
+from app.services.papers import read_registered
+from app.services.registry import Fault, get_model, get_version
+from app.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
 MAX_REASON = 1000
 _RETRY_S = 30.0
 
 
-async def promote(
-    session: AsyncSession, name: str, version: str, *, expected_epoch: int, actor: str, reason: str
-) -> PromotionRow:
-    """Deploy a version if the model's epoch is the expected one. Of two at once, one gets StaleEpoch.
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asks for: to deploy a version while the model is at an epoch, who asks, and why.
+
+    ``override``: why it is right all the same, where the gate refuses. A rollback is never refused: it is what one
+    does when the new version is the harm.
+    """
+
+    model: str
+    version: str
+    expected_epoch: int
+    actor: str
+    reason: str
+    kind: PromotionKind = PromotionKind.PROMOTION
+    override: str | None = None
+
+
+async def check_promotion(session: AsyncSession, wanted: Wanted) -> VersionRow:
+    """The version to deploy, if that could succeed now, the gate aside.
 
     Raises NotFound, InvalidField for an empty reason, Conflict when it is deployed already, StaleEpoch.
     """
-    await check_promotion(session, name, version, expected_epoch=expected_epoch, reason=reason)
-    before = await registry.alias_of(session, name)
-    assert before is not None
-    promotion = await registry.deploy(
-        session,
-        name,
-        version,
-        replaces=Deployed(before.version, expected_epoch),
-        actor=actor,
-        reason=reason.strip(),
-        now=utc_now(),
-    )
-    if promotion is None:
-        raise await _stale(session, name, expected_epoch)
-    log.info("promoted", model=name, version=version, epoch=promotion.epoch, actor=actor)
-    return promotion
-
-
-async def check_promotion(
-    session: AsyncSession, name: str, version: str, *, expected_epoch: int, reason: str
-) -> VersionRow:
-    """The version to deploy, if promoting it could succeed now. Raises what ``promote`` raises."""
-    row = await get_version(session, name, version)
-    if not 1 <= len(reason.strip()) <= MAX_REASON:
+    row = await get_version(session, wanted.model, wanted.version)
+    if not 1 <= len(wanted.reason.strip()) <= MAX_REASON:
         raise InvalidField.of("reason", f"expected 1 to {MAX_REASON} characters that say why")
-    alias = await registry.alias_of(session, name)
+    alias = await registry.alias_of(session, wanted.model)
     if alias is None:
-        raise Conflict(f"No version of {name} is deployed yet; the next start deploys its first one.")
-    if alias.epoch != expected_epoch:
-        raise await _stale(session, name, expected_epoch)
-    if alias.version == version:
-        raise Conflict(f"{name} {version} is deployed already, at epoch {alias.epoch}.")
+        raise Conflict(f"No version of {wanted.model} is deployed yet; the next start deploys its first one.")
+    if alias.epoch != wanted.expected_epoch:
+        raise await _stale(session, wanted.model, wanted.expected_epoch)
+    if alias.version == wanted.version:
+        raise Conflict(f"{wanted.model} {wanted.version} is deployed already, at epoch {alias.epoch}.")
     return row
 
 
-async def rollback_target(session: AsyncSession, name: str) -> str:
-    """The version deployed before the present one. Raises NotFound, or Conflict when there was none."""
+async def pass_gate(session: AsyncSession, settings: Settings, wanted: Wanted) -> Entry:
+    """What the history will say of this promotion, once it is judged. Raises PromotionRefused, InvalidField."""
+    assessment = await assess(session, settings, wanted.model, wanted.version)
+    override = None
+    if wanted.kind is PromotionKind.PROMOTION:
+        override = check_gate(assessment, wanted.version, wanted.override)
+    return _entry(wanted, assessment, override)
+
+
+def _entry(wanted: Wanted, assessment: Assessment, override: str | None) -> Entry:
+    verdict = assessment.verdict
+    return Entry(
+        kind=wanted.kind,
+        actor=wanted.actor,
+        reason=wanted.reason.strip(),
+        override_reason=override,
+        verdict=None if verdict is None else verdict.model_dump(mode="json"),
+        from_evaluation_sha256=assessment.deployed_evaluation_sha256,
+        to_evaluation_sha256=assessment.candidate_evaluation_sha256,
+    )
+
+
+async def promote(session: AsyncSession, wanted: Wanted, entry: Entry) -> PromotionRow:
+    """Deploy a version if the model's epoch is the expected one. Of two at once, one gets StaleEpoch.
+
+    ``entry`` is what ``pass_gate`` gave: the epoch sees to it that what was judged is what is replaced.
+    Raises what ``check_promotion`` raises.
+    """
+    await check_promotion(session, wanted)
+    before = await registry.alias_of(session, wanted.model)
+    assert before is not None
+    promotion = await registry.deploy(
+        session,
+        wanted.model,
+        wanted.version,
+        replaces=Deployed(before.version, wanted.expected_epoch),
+        entry=entry,
+        now=utc_now(),
+    )
+    if promotion is None:
+        raise await _stale(session, wanted.model, wanted.expected_epoch)
+    log.info(
+        "promoted",
+        model=wanted.model,
+        version=wanted.version,
+        epoch=promotion.epoch,
+        actor=wanted.actor,
+        overridden=entry.override_reason is not None,
+    )
+    return promotion
+
+
+async def rollback_target(session: AsyncSession, name: str, expected_epoch: int | None = None) -> str:
+    """The version deployed before the present one. Raises NotFound, StaleEpoch, or Conflict when there was none."""
     await get_model(session, name)
-    last = await registry.history(session, name, limit=1)
-    if not last or last[0].from_version is None:
-        raise Conflict(f"{name} has had one version only, so there is nothing to roll back to.")
-    return last[0].from_version
+    rows = await registry.history(session, name)
+    if expected_epoch is not None and rows and rows[0].epoch != expected_epoch:
+        raise await _stale(session, name, expected_epoch)
+    target = version_before(rows)
+    if target is None:
+        raise Conflict(f"There is no earlier version of {name} to roll back to.")
+    return target
+
+
+async def check_rollback(session: AsyncSession, wanted: Wanted) -> None:
+    """Raises Conflict unless this is what a rollback would deploy: a page may be older than what happened since."""
+    await check_promotion(session, wanted)
+    target = await rollback_target(session, wanted.model)
+    if target != wanted.version:
+        raise Conflict(f"A rollback of {wanted.model} leads to {target} now, not to {wanted.version}.")
+
+
+def version_before(history: Sequence[PromotionRow]) -> str | None:
+    """What a rollback leads to; ``history`` is newest first. None where there was nothing before.
+
+    Each rollback takes the last promotion back, so a second one goes further back: never forth again, past the gate.
+    """
+    deployed: list[str] = []
+    for row in reversed(history):
+        if row.kind is PromotionKind.ROLLBACK:
+            deployed.pop()
+        else:
+            deployed.append(row.to_version)
+    return deployed[-2] if len(deployed) > 1 else None
 
 
 async def history_of(session: AsyncSession, name: str) -> list[PromotionRow]:

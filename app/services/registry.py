@@ -1,30 +1,26 @@
-"""Models and versions: registering the store, deploying what is new, reading a version's bundle.
+"""Models and versions: registering the store, deploying what is new.
 
 A bad bundle is skipped with a sentence that names the file and the fault; the others serve.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories import registry
-from app.db.repositories.registry import Deployed, Deployment
+from app.db.repositories.registry import Deployed, Deployment, Entry
 from app.db.session import Sessions, lock_database
-from app.db.tables import VersionRow, utc_now
-from app.errors import InternalError, NotFound
+from app.db.tables import PromotionKind, VersionRow, utc_now
+from app.errors import NotFound
 from models import bundle
 from models.bundle import Bundle, BundleError
-from models.card import ModelCard, version_key
-from models.metrics import Evaluation
+from models.card import version_key
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
-_Read = TypeVar("_Read")
 SHIPPED_REASON = "First version of this model: deployed at its registration."
 
 
@@ -163,15 +159,8 @@ async def deploy_new(session: AsyncSession) -> list[Deployment]:
         if summary.name in deployed:
             continue
         first = summary.versions[0]
-        await registry.deploy(
-            session,
-            summary.name,
-            first.version,
-            replaces=None,
-            actor="first start",
-            reason=SHIPPED_REASON,
-            now=utc_now(),
-        )
+        entry = Entry(PromotionKind.START, "first start", SHIPPED_REASON)
+        await registry.deploy(session, summary.name, first.version, replaces=None, entry=entry, now=utc_now())
         log.info("deployed", model=summary.name, version=first.version, epoch=1)
     return await registry.deployments(session)
 
@@ -199,8 +188,7 @@ async def _deploy_instead(session: AsyncSession, removed: Deployment, version: s
         removed.model,
         version,
         replaces=Deployed(removed.version, removed.epoch),
-        actor="start",
-        reason=f"Version {removed.version} is not in the store any more.",
+        entry=Entry(PromotionKind.START, "start", f"Version {removed.version} is not in the store any more."),
         now=utc_now(),
     )
     if promotion is None:
@@ -249,35 +237,3 @@ async def get_version(session: AsyncSession, name: str, version: str) -> Version
 
 def _by_version(row: VersionRow) -> tuple[str, tuple[int, ...]]:
     return row.model, version_key(row.version)
-
-
-def read_registered(store: Path, path: str, sha256: str) -> Bundle:
-    """The bundle that was registered, verified. Raises BundleError when it is not (any more) that one."""
-    good = bundle.read(store / path)
-    if good.sha256 != sha256:
-        raise BundleError(f"{bundle.SUMS}: is not the one that was registered; versions are immutable")
-    return good
-
-
-async def papers_of(store: Path, row: VersionRow) -> tuple[ModelCard, Evaluation]:
-    """Card and evaluation of a version. Raises InternalError when its bundle changed or is gone."""
-    return await _reading(row, _papers, store)
-
-
-async def verify(store: Path, row: VersionRow) -> None:
-    """Raises InternalError when the bundle of a version changed or is gone."""
-    await _reading(row, read_registered, store)
-
-
-async def _reading(row: VersionRow, read: Callable[[Path, str, str], _Read], store: Path) -> _Read:
-    try:
-        return await asyncio.to_thread(read, store, row.path, row.sha256)
-    except (BundleError, OSError) as error:
-        log.error("a bundle cannot be read", bundle=row.path, fault=str(error))
-        raise InternalError(f"The bundle of {row.model} {row.version} is damaged or gone.") from error
-
-
-@lru_cache(maxsize=16)
-def _papers(store: Path, path: str, sha256: str) -> tuple[ModelCard, Evaluation]:
-    good = read_registered(store, path, sha256)
-    return good.card, good.evaluation

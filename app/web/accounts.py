@@ -8,15 +8,17 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.tables import UserRow
+from app.db.tables import UserRow, utc_now
 from app.errors import Forbidden, InvalidField, LoginRequired
 from app.services import accounts
-from app.services.accounts import MIN_PASSWORD, Passwords
+from app.services.accounts import FRESH_LOGIN, MIN_PASSWORD, Passwords
 from app.services.rates import RateLimit
 from app.web.dependencies import CurrentCaller, CurrentSettings, LoginRate, PasswordHashes, Session, SetupRate
 from app.web.forms import check_form, form_cookie, keep_form, login_cookie, own_path, set_cookie, start_form
 from app.web.rendering import render
 from app.web.views import LoginView, SetupView
+
+_MARGIN = timedelta(minutes=1)
 
 router = APIRouter(include_in_schema=False)
 
@@ -70,7 +72,7 @@ async def login(
             request, next_path=own_path(form.next), name=form.name, error=refused.detail, status_code=401
         )
     await rate.forget(account_subject(form.name))
-    return await _logged_in(
+    return await logged_in(
         request, session, user, timedelta(hours=settings.session_hours), own_path(form.next)
     )
 
@@ -120,7 +122,7 @@ async def setup(
         return _setup_page(
             request, token="", name=form.name, error=refused.detail, status_code=refused.status
         )
-    return await _logged_in(request, session, user, timedelta(hours=settings.session_hours), "/")
+    return await logged_in(request, session, user, timedelta(hours=settings.session_hours), "/")
 
 
 async def limit_password(request: Request, rate: RateLimit, name: str) -> None:
@@ -152,9 +154,16 @@ async def confirm_password(
     return await accounts.confirm(session, passwords, caller, password)
 
 
-async def _logged_in(
+def needs_password(caller: accounts.Caller) -> bool:
+    """Whether a form should ask for the password again: a little early, since reading takes time."""
+    authenticated = caller.authenticated_at
+    return authenticated is None or utc_now() - authenticated > FRESH_LOGIN - _MARGIN
+
+
+async def logged_in(
     request: Request, session: AsyncSession, user: UserRow, lasts: timedelta, next_path: str
 ) -> Response:
+    """Begin a login and lead on."""
     token = await accounts.start_login(session, user, lasts)
     response = RedirectResponse(next_path, 303)
     set_cookie(request, response, login_cookie(request), token, int(lasts.total_seconds()))

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.inference.engine import DeployedModel, Engine
 from app.services import registry
+from app.services.papers import papers_of
 from app.settings import Settings
 from app.web.dependencies import CurrentSettings, Identifier, Session
 from app.web.pages import model_choices
@@ -71,5 +72,5 @@ async def _candidates(session: AsyncSession, settings: Settings, deployed: Deplo
     """Other versions of the model in the store, newest last."""
     summary = await registry.get_model(session, deployed.card.name)
     others = [row for row in summary.versions if row.version != deployed.card.version]
-    papers = [await registry.papers_of(settings.store, row) for row in others[-MOST_CANDIDATES:]]
-    return [Measured(card, evaluation) for card, evaluation in papers]
+    papers = [await papers_of(settings.store, row) for row in others[-MOST_CANDIDATES:]]
+    return [Measured(each.card, each.evaluation) for each in papers]

@@ -67,6 +67,17 @@ def points_words(difference: float) -> str:
     return f"{sign}{abs(points)} point{'' if abs(points) == 1 else 's'}"
 
 
+def signed_points(difference: float) -> str:
+    """A difference of two proportions in percentage points, to a tenth.
+
+    >>> signed_points(0.0612), signed_points(-0.004), signed_points(0.0)
+    ('+6.1', '−0.4', '0.0')
+    """
+    points = round(100 * difference, 1)
+    sign = "+" if points > 0 else "−" if points < 0 else ""
+    return f"{sign}{abs(points):.1f}"
+
+
 def count_words(number: int, singular: str, plural: str | None = None) -> str:
     """A count with its noun.
 

@@ -13,6 +13,7 @@ from app.errors import AppError, InvalidField, NotFound
 from app.inference.engine import Engine
 from app.services import registry
 from app.services.answers import IdentifyAnswer
+from app.services.papers import papers_of
 from app.settings import Settings
 from app.web.dependencies import CurrentCaller, CurrentSettings, Identifier, Session
 from app.web.forms import check_origin
@@ -162,7 +163,6 @@ async def _card_of(
             return deployed.card
     try:
         row = await registry.get_version(session, answer.model.name, answer.model.version)
-        card, _ = await registry.papers_of(settings.store, row)
+        return (await papers_of(settings.store, row)).card
     except AppError:
         return None
-    return card

@@ -1,29 +1,33 @@
-"""Promotion, rollback and history over HTTP, for admins and keys with the scope ``admin``."""
+"""Promotion, rollback, verdicts and history over HTTP, for admins and keys with the scope ``admin``."""
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories.registry import Deployment
-from app.db.tables import PromotionRow
+from app.db.tables import PromotionKind, PromotionRow
 from app.errors import Conflict
-from app.services import promotion
-from app.services.promotion import Deployer
+from app.services import gate, promotion
+from app.services.history import history_csv
+from app.services.judge import Verdict
+from app.services.promotion import Deployer, Wanted
+from app.settings import Settings
 from app.web.accounts import confirm_password
 from app.web.dependencies import (
     ApiAdmin,
     CurrentDeployer,
+    CurrentSettings,
     LoginRate,
     PasswordHashes,
     Session,
     after_commit,
 )
-from app.web.registry import ModelName
+from app.web.registry import ModelName, ModelVersion
 from models.bundle import BundleError
 
 router = APIRouter(prefix="/models", tags=["promotion"])
@@ -33,6 +37,13 @@ Epoch = Annotated[int, Field(ge=1, le=2**31 - 1, description="The model's epoch 
 Reason = Annotated[str, Field(max_length=promotion.MAX_REASON, description="Why, for those who come later.")]
 Password = Annotated[
     str | None, Field(max_length=1024, description="Needed when the login is older than 15 minutes.")
+]
+Override = Annotated[
+    str | None,
+    Field(
+        max_length=gate.MAX_OVERRIDE,
+        description="Why it is right all the same, where the gate refuses. Refused itself where the gate does not.",
+    ),
 ]
 
 
@@ -50,10 +61,11 @@ class PromoteRequest(RollbackRequest):
     """Deploy this version."""
 
     version: Annotated[str, Field(max_length=32)]
+    override: Override = None
 
 
 class Promotion(BaseModel):
-    """One entry of the history."""
+    """One entry of the history. ``verdict`` is what the gate said at the time; null where it was not asked."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -61,8 +73,13 @@ class Promotion(BaseModel):
     from_version: str | None
     to_version: str
     epoch: int
+    kind: PromotionKind
     actor: str
     reason: str
+    override_reason: str | None
+    verdict: dict[str, Any] | None
+    from_evaluation_sha256: str | None
+    to_evaluation_sha256: str | None
     created_at: datetime
 
 
@@ -79,21 +96,19 @@ async def promote(
     wanted: PromoteRequest,
     caller: ApiAdmin,
     session: Session,
+    settings: CurrentSettings,
     deployer: CurrentDeployer,
     passwords: PasswordHashes,
     rate: LoginRate,
 ) -> Promotion:
-    """Deploy a version, if nobody deployed another one since: 409 ``stale-epoch`` says who did what."""
+    """Deploy a version, if the gate lets it through and nobody deployed another one since.
+
+    409 ``promotion-refused`` says what would get worse; ``override`` with a reason promotes it all the same. 409
+    ``stale-epoch`` says who did what meanwhile.
+    """
     caller = await confirm_password(request, session, passwords, rate, caller, wanted.password)
-    row = await deploy(
-        session,
-        deployer,
-        name,
-        wanted.version,
-        expected_epoch=wanted.expected_epoch,
-        actor=caller.actor,
-        reason=wanted.reason,
-    )
+    given = wanted.model_dump(include={"version", "expected_epoch", "reason", "override"})
+    row = await deploy(session, settings, deployer, Wanted(model=name, actor=caller.actor, **given))
     return Promotion.model_validate(row)
 
 
@@ -104,55 +119,66 @@ async def rollback(
     wanted: RollbackRequest,
     caller: ApiAdmin,
     session: Session,
+    settings: CurrentSettings,
     deployer: CurrentDeployer,
     passwords: PasswordHashes,
     rate: LoginRate,
 ) -> Promotion:
-    """Deploy the version that was deployed before this one, at a new epoch."""
+    """Take the last promotion back: deploy the version before it, at a new epoch. The gate refuses no rollback."""
     caller = await confirm_password(request, session, passwords, rate, caller, wanted.password)
-    row = await deploy(
-        session,
-        deployer,
-        name,
-        await promotion.rollback_target(session, name),
+    back = Wanted(
+        model=name,
+        version=await promotion.rollback_target(session, name, wanted.expected_epoch),
         expected_epoch=wanted.expected_epoch,
         actor=caller.actor,
         reason=wanted.reason,
+        kind=PromotionKind.ROLLBACK,
     )
-    return Promotion.model_validate(row)
+    return Promotion.model_validate(await deploy(session, settings, deployer, back))
 
 
 @router.get("/{name}/history")
 async def history(name: ModelName, caller: ApiAdmin, session: Session) -> History:
-    """Who deployed what, when and why."""
+    """Who deployed what, when and why, and what the gate said."""
     rows = await promotion.history_of(session, name)
     return History(history=tuple(Promotion.model_validate(row) for row in rows))
 
 
+@router.get(
+    "/{name}/history.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}, "description": "One line a promotion, newest first."}},
+)
+async def history_as_csv(name: ModelName, caller: ApiAdmin, session: Session) -> Response:
+    """The same for a spreadsheet: one line a promotion."""
+    rows = await promotion.history_of(session, name)
+    headers = {"Content-Disposition": f'attachment; filename="{rows[0].model}-history.csv"'} if rows else {}
+    return Response(history_csv(rows), media_type="text/csv", headers=headers)
+
+
+@router.get("/{name}/versions/{version}/verdict")
+async def verdict(
+    name: ModelName, version: ModelVersion, caller: ApiAdmin, session: Session, settings: CurrentSettings
+) -> Verdict:
+    """What the gate would say now, were this version to replace the deployed one. Changes nothing."""
+    found = (await gate.assess(session, settings, name, version)).verdict
+    if found is None:
+        raise Conflict(f"The deployed version of {name} cannot be read, so {version} cannot be judged.")
+    return found
+
+
 async def deploy(
-    session: AsyncSession,
-    deployer: Deployer,
-    name: str,
-    version: str,
-    *,
-    expected_epoch: int,
-    actor: str,
-    reason: str,
+    session: AsyncSession, settings: Settings, deployer: Deployer, wanted: Wanted
 ) -> PromotionRow:
-    """Load the version, move the alias, answer with it once that is committed. A failure changes nothing."""
-    row = await promotion.check_promotion(
-        session, name, version, expected_epoch=expected_epoch, reason=reason
-    )
-    wanted = Deployment(name, version, expected_epoch + 1, row.sha256, row.path)
+    """Judge the version, load it, move the alias, answer with it once that is committed. A failure changes nothing."""
+    row = await promotion.check_promotion(session, wanted)
+    entry = await promotion.pass_gate(session, settings, wanted)
+    deployment = Deployment(wanted.model, wanted.version, wanted.expected_epoch + 1, row.sha256, row.path)
     try:
-        prepared = await deployer.prepare(wanted)
+        prepared = await deployer.prepare(deployment)
     except (BundleError, RuntimeError, OSError) as error:
         log.error("a bundle cannot be deployed", bundle=row.path, fault=str(error))
-        raise Conflict(
-            f"{name} {version} cannot be loaded, so nothing was changed. The log says which file is at fault."
-        ) from error
-    promoted = await promotion.promote(
-        session, name, version, expected_epoch=expected_epoch, actor=actor, reason=reason
-    )
+        raise gate.cannot_be_loaded(wanted.model, wanted.version) from error
+    promoted = await promotion.promote(session, wanted, entry)
     after_commit(session, partial(deployer.put, prepared))
     return promoted

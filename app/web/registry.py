@@ -12,6 +12,7 @@ from app.errors import NotFound
 from app.services import registry
 from app.services.answers import Evidence
 from app.services.archive import stream_zip
+from app.services.papers import papers_of, verify
 from app.services.registry import ModelSummary
 from app.web.dependencies import CurrentSettings, Session
 from models.card import ModelCard
@@ -116,7 +117,7 @@ async def list_species(name: ModelName, session: Session, settings: CurrentSetti
     summary = await registry.get_model(session, name)
     if summary.deployed is None:
         raise NotFound(f"No version of {name} is deployed.")
-    card, evaluation = await registry.papers_of(settings.store, summary.shown)
+    papers = await papers_of(settings.store, summary.shown)
     return SpeciesList(
         species=tuple(
             SpeciesEntry(
@@ -125,7 +126,7 @@ async def list_species(name: ModelName, session: Session, settings: CurrentSetti
                 training_count=metrics.training_count,
                 evidence=Evidence.of(metrics),
             )
-            for taxon, metrics in zip(card.taxa, evaluation.species, strict=True)
+            for taxon, metrics in zip(papers.card.taxa, papers.evaluation.species, strict=True)
         )
     )
 
@@ -137,8 +138,8 @@ async def get_version(
     """One version with its card."""
     summary = await registry.get_model(session, name)
     row = await registry.get_version(session, name, version)
-    card, _ = await registry.papers_of(settings.store, row)
-    return VersionDetail(**_version(row, summary), card=card)
+    papers = await papers_of(settings.store, row)
+    return VersionDetail(**_version(row, summary), card=papers.card)
 
 
 @router.get("/{name}/versions/{version}/evaluation")
@@ -147,8 +148,7 @@ async def get_evaluation(
 ) -> Evaluation:
     """Every figure of one version, by group and by species, with intervals."""
     row = await registry.get_version(session, name, version)
-    _, evaluation = await registry.papers_of(settings.store, row)
-    return evaluation
+    return (await papers_of(settings.store, row)).evaluation
 
 
 @router.get(
@@ -161,7 +161,7 @@ async def get_bundle(
 ) -> StreamingResponse:
     """The bundle, for tools that work without a network."""
     row = await registry.get_version(session, name, version)
-    await registry.verify(settings.store, row)
+    await verify(settings.store, row)
     file_name = f"{row.model}-{row.version}"
     headers = {
         "Content-Disposition": f'attachment; filename="{file_name}.zip"',

@@ -99,6 +99,98 @@ class SetupView:
 
 
 @dataclass(frozen=True)
+class InvitationView:
+    """``/invitation``: makes an account of the invited role, once."""
+
+    template: ClassVar[str] = "invitation.html"
+    title: ClassVar[str] = "Join Lighttrap"
+
+    form_token: str
+    token: str
+    role: str
+    min_password: int
+    name: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class LoginEntry:
+    """One login of an account, and whether it is the one that looks."""
+
+    id: str
+    began_at: datetime
+    password_at: datetime
+    ends_at: datetime
+    current: bool
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """``/account``: an account's own logins."""
+
+    template: ClassVar[str] = "account.html"
+    title: ClassVar[str] = "Your account"
+
+    name: str
+    role: str
+    logins: tuple[LoginEntry, ...]
+    form_token: str
+
+
+@dataclass(frozen=True)
+class UserEntry:
+    """One account."""
+
+    name: str
+    role: str
+    created_at: datetime
+    is_self: bool
+
+
+@dataclass(frozen=True)
+class InvitationEntry:
+    """An invitation that somebody could still accept."""
+
+    id: str
+    role: str
+    invited_by: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """One API key; ``state`` says whether it opens anything."""
+
+    id: str
+    name: str
+    scopes: str
+    state: str
+    is_open: bool
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class UsersView:
+    """``/admin/users``: accounts, invitations and keys. ``secret`` is shown this once."""
+
+    template: ClassVar[str] = "admin_users.html"
+    title: ClassVar[str] = "Users and keys"
+
+    users: tuple[UserEntry, ...]
+    invitations: tuple[InvitationEntry, ...]
+    keys: tuple[KeyEntry, ...]
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    form_token: str
+    needs_password: bool
+    secret_text: str | None
+    secret: str | None
+    refused_title: str | None
+    refused_detail: str | None
+
+
+@dataclass(frozen=True)
 class ProblemField:
     """A field that is wrong, and how."""
 

@@ -84,7 +84,18 @@ async def test_no_page_is_wider_than_the_window(
         await page.locator("#photos").set_input_files(photos[1])
         await page.locator("#answers article").wait_for()
         assert await overflow(page) == 0
-        for path in ("/identifications", "/species", "/performance", "/admin/models", "/docs", "/nothing"):
+        for path in (
+            "/identifications",
+            "/species",
+            "/performance",
+            "/compare?model=tiny-moths&version=1.1.0&with=1.0.0",
+            "/admin/models",
+            "/admin/models/tiny-moths/history",
+            "/admin/users",
+            "/account",
+            "/docs",
+            "/nothing",
+        ):
             await page.goto(path)
             assert await overflow(page) == 0, path
 

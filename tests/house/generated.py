@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -15,6 +14,7 @@ from app.errors import PROBLEMS
 from app.settings import PREFIX, Settings
 from models import bundle
 from models.card import ModelCard
+from tests.house.access import CALLERS, EVERYBODY, allowed, api_routes, is_identify
 from tests.house.tree import REPO
 
 CARD = {
@@ -110,18 +110,26 @@ def routes() -> str:
 
     found = sorted(
         (route.path, method, first_sentence(route.description or route.summary))
-        for route in _routes(create_app(Settings(_env_file=None)).routes)
+        for route in api_routes(create_app(Settings(_env_file=None)).routes)
         for method in (route.methods or set()) - {"HEAD"}
     )
     return table("| route | what |", ((f"`{method} {path}`", what) for path, method, what in found))
 
 
-def _routes(listed: Iterable[Any]) -> Iterable[APIRoute]:
-    for route in listed:
-        if isinstance(route, APIRoute):
-            yield route
-        else:
-            yield from _routes(getattr(getattr(route, "original_router", route), "routes", ()))
+def access() -> str:
+    """Every route that not everybody may call, and who may."""
+    from app.main import create_app
+
+    rows = []
+    for route in api_routes(create_app(Settings(_env_file=None)).routes):
+        callers = allowed(route, public_identify=False)
+        marks = tuple("yes" if each in callers else "" for each in CALLERS)
+        if is_identify(route):
+            marks = tuple(mark or "if open" for mark in marks)
+        if callers != EVERYBODY:
+            rows += [(route.path, method, *marks) for method in (route.methods or set()) - {"HEAD"}]
+    lines = ((f"`{method} {path}`", *marks) for path, method, *marks in sorted(rows))
+    return table(f"| route | {' | '.join(CALLERS)} |", lines)
 
 
 def app_commands() -> str:
@@ -234,6 +242,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "problems": problems,
     "routes": routes,
+    "access": access,
     "app commands": app_commands,
     "training commands": training_commands,
     "recipes": recipes,

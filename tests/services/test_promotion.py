@@ -2,16 +2,17 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.db.repositories.registry import Deployment, deployments
+from app.db.repositories.registry import Deployment, Entry, deployments
 from app.db.session import Sessions
-from app.db.tables import PromotionRow
+from app.db.tables import PromotionKind, PromotionRow
 from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
 from app.inference.engine import Engine
 from app.services import promotion
-from app.services.promotion import Deployer
+from app.services.promotion import Deployer, Wanted, version_before
 from app.services.registry import prepare_registry
 
 
@@ -30,11 +31,18 @@ def engine() -> Iterator[Engine]:
     engine.close()
 
 
-async def promote(sessions: Sessions, version: str, epoch: int, actor: str = "ana") -> PromotionRow:
+def asked(version: str, epoch: int, actor: str = "ana", **changed: Any) -> Wanted:
+    given = {"reason": f"{actor} likes it.", **changed}
+    return Wanted(model="tiny-moths", version=version, expected_epoch=epoch, actor=actor, **given)
+
+
+async def promote(
+    sessions: Sessions, version: str, epoch: int, actor: str = "ana", **changed: Any
+) -> PromotionRow:
+    """A promotion that was judged elsewhere: what the gate says is tested in test_gate.py."""
+    wanted = asked(version, epoch, actor, **changed)
     async with sessions() as session:
-        row = await promotion.promote(
-            session, "tiny-moths", version, expected_epoch=epoch, actor=actor, reason=f"{actor} likes it."
-        )
+        row = await promotion.promote(session, wanted, Entry(wanted.kind, actor, wanted.reason))
         await session.commit()
         return row
 
@@ -83,11 +91,11 @@ async def test_of_many_promotions_at_once_exactly_one_wins(sessions: Sessions) -
 async def test_two_who_both_saw_the_old_epoch_do_not_both_win(sessions: Sessions) -> None:
     async with sessions() as first, sessions() as second:
         for session in (first, second):
-            await promotion.check_promotion(session, "tiny-moths", "1.1.0", expected_epoch=1, reason="x")
-        one = {"expected_epoch": 1, "reason": "x"}
-        await promotion.promote(first, "tiny-moths", "1.1.0", actor="first", **one)  # type: ignore[arg-type]
+            await promotion.check_promotion(session, asked("1.1.0", 1))
+        entries = {name: Entry(PromotionKind.PROMOTION, name, "x") for name in ("first", "second")}
+        await promotion.promote(first, asked("1.1.0", 1, "first"), entries["first"])
         waiting = asyncio.create_task(
-            promotion.promote(second, "tiny-moths", "1.1.0", actor="second", **one)  # type: ignore[arg-type]
+            promotion.promote(second, asked("1.1.0", 1, "second"), entries["second"])
         )
         await asyncio.sleep(0.05)
         await first.commit()
@@ -103,22 +111,21 @@ async def test_what_is_deployed_already_is_not_promoted_again(sessions: Sessions
 
 @pytest.mark.usefixtures("store")
 async def test_a_promotion_needs_a_known_version_and_a_reason(sessions: Sessions) -> None:
-    async with sessions() as session:
-        with pytest.raises(NotFound):
-            await promotion.promote(session, "tiny-moths", "7.0.0", expected_epoch=1, actor="a", reason="x")
-        with pytest.raises(InvalidField):
-            await promotion.promote(session, "tiny-moths", "1.1.0", expected_epoch=1, actor="a", reason="  ")
+    with pytest.raises(NotFound):
+        await promote(sessions, "7.0.0", 1)
+    with pytest.raises(InvalidField):
+        await promote(sessions, "1.1.0", 1, reason="  ")
 
 
 @pytest.mark.usefixtures("store")
 async def test_a_rollback_goes_back_in_versions_and_forth_in_epochs(sessions: Sessions) -> None:
     async with sessions() as session:
-        with pytest.raises(Conflict, match="nothing to roll back to"):
+        with pytest.raises(Conflict, match="no earlier version of tiny-moths to roll back to"):
             await promotion.rollback_target(session, "tiny-moths")
     await promote(sessions, "1.1.0", 1)
     async with sessions() as session:
         back = await promotion.rollback_target(session, "tiny-moths")
-    await promote(sessions, back, 2, actor="ben")
+    await promote(sessions, back, 2, actor="ben", kind=PromotionKind.ROLLBACK)
     async with sessions() as session:
         history = await promotion.history_of(session, "tiny-moths")
     assert [(row.to_version, row.epoch, row.actor) for row in history] == [
@@ -126,6 +133,21 @@ async def test_a_rollback_goes_back_in_versions_and_forth_in_epochs(sessions: Se
         ("1.1.0", 2, "ana"),
         ("1.0.0", 1, "first start"),
     ]
+
+
+def line(to_version: str, kind: PromotionKind = PromotionKind.PROMOTION) -> PromotionRow:
+    return PromotionRow(to_version=to_version, kind=kind)
+
+
+def test_a_second_rollback_goes_further_back_and_never_forth_past_the_gate() -> None:
+    back = PromotionKind.ROLLBACK
+    history = [line("1.0.0", PromotionKind.START), line("1.1.0"), line("1.2.0"), line("1.1.0", back)]
+    assert version_before(history[2::-1]) == "1.1.0"
+    assert version_before(history[::-1]) == "1.0.0"
+    history.append(line("1.0.0", back))
+    assert version_before(history[::-1]) is None
+    history.append(line("1.2.0"))
+    assert version_before(history[::-1]) == "1.0.0"
 
 
 async def test_every_replica_follows_what_is_deployed(

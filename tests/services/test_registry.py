@@ -8,6 +8,7 @@ from app.db.session import Sessions
 from app.db.tables import PromotionRow, VersionRow
 from app.errors import InternalError, NotFound
 from app.services import registry
+from app.services.papers import papers_of
 from app.services.promotion import history_of
 from app.services.registry import prepare_registry
 from tests.tiny_bundle import write_tiny_bundle
@@ -129,7 +130,7 @@ async def test_papers_of_a_bundle_that_was_changed_are_not_given(sessions: Sessi
     async with sessions() as session:
         row = await registry.get_version(session, "tiny-moths", "1.1.0")
         with pytest.raises(InternalError, match="damaged or gone"):
-            await registry.papers_of(store, row)
+            await papers_of(store, row)
 
 
 async def test_what_is_not_there_is_not_found(sessions: Sessions, store: Path) -> None:

@@ -1,5 +1,6 @@
 """A folder of photos becomes a bundle that answers, by the command line that the README shows."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -60,6 +61,14 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     assert [taxon.label for taxon in read.card.taxa] == ["amber", "blue", "green"]
     done = training("evaluate", str(store / "drawn" / "1.0.0"), "--data", str(prepared), "--json")
     assert json.loads(done.stdout)["accuracy"]["value"] == read.evaluation.accuracy.value
+    assert read.predictions is not None
+    photos = {
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in Path(json.loads((prepared / "dataset.json").read_text())["root"]).glob("*/*.png")
+    }
+    assert {each.sha256 for each in read.predictions} < photos
+    right = [each.label == each.predicted for each in read.predictions]
+    assert sum(right) / len(right) == read.evaluation.accuracy.value
     assert "recall" in training("evaluate", str(run), "--data", str(prepared)).stdout
     judged = json.loads((run / "evaluation-test.json").read_text())
     assert judged["accuracy"]["value"] == read.evaluation.accuracy.value

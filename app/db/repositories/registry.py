@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.tables import AliasRow, ModelRow, PromotionRow, VersionRow
+from app.db.tables import AliasRow, ModelRow, PromotionKind, PromotionRow, ProtectedSpeciesRow, VersionRow
 
 PRODUCTION = "production"
 
@@ -28,6 +28,19 @@ class Deployed(NamedTuple):
 
     version: str
     epoch: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the history keeps of a promotion besides the versions: by whom, why, and what the gate said."""
+
+    kind: PromotionKind
+    actor: str
+    reason: str
+    override_reason: str | None = None
+    verdict: dict[str, Any] | None = None
+    from_evaluation_sha256: str | None = None
+    to_evaluation_sha256: str | None = None
 
 
 async def model_names(session: AsyncSession) -> list[str]:
@@ -79,8 +92,7 @@ async def deploy(
     version: str,
     *,
     replaces: Deployed | None,
-    actor: str,
-    reason: str,
+    entry: Entry,
     now: datetime,
 ) -> PromotionRow | None:
     """Compare and swap: move the alias if its epoch is still that of ``replaces``, and write it into the history.
@@ -96,9 +108,8 @@ async def deploy(
         from_version=replaces.version if replaces else None,
         to_version=version,
         epoch=replaces.epoch + 1 if replaces else 1,
-        actor=actor,
-        reason=reason,
         created_at=now,
+        **vars(entry),
     )
     session.add(promotion)
     await session.flush()
@@ -116,6 +127,32 @@ async def _move_alias(
     )
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
+
+
+async def protected_species(session: AsyncSession, model: str) -> list[ProtectedSpeciesRow]:
+    """The species of a model that no promotion may make worse, by label."""
+    query = select(ProtectedSpeciesRow).where(ProtectedSpeciesRow.model == model)
+    return list(await session.scalars(query.order_by(ProtectedSpeciesRow.label)))
+
+
+async def protect_species(session: AsyncSession, model: str, label: str, actor: str) -> bool:
+    """Protect a species. False when it is protected already."""
+    if await session.get(ProtectedSpeciesRow, (model, label)) is not None:
+        return False
+    session.add(ProtectedSpeciesRow(model=model, label=label, added_by=actor))
+    await session.flush()
+    return True
+
+
+async def unprotect_species(session: AsyncSession, model: str, label: str) -> bool:
+    """Protect a species no more. False when it was not protected."""
+    result = await session.execute(
+        delete(ProtectedSpeciesRow).where(
+            ProtectedSpeciesRow.model == model, ProtectedSpeciesRow.label == label
+        )
+    )
+    assert isinstance(result, CursorResult)
+    return bool(result.rowcount)
 
 
 async def history(session: AsyncSession, model: str, limit: int | None = None) -> list[PromotionRow]:
