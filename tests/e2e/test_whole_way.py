@@ -26,7 +26,7 @@ async def see_every_plot(page: Page) -> None:
 async def promote_the_candidate(page: Page) -> str:
     """Promote what is not deployed of tiny-moths; its version."""
     card = page.locator("#tiny-moths article", has=page.locator("form"))
-    version = await card.get_by_role("heading").inner_text()
+    version = await card.get_by_role("heading", level=3).inner_text()
     await card.get_by_label("Reason").fill("It finds more of the tail.")
     await card.get_by_role("button").click()
     return version
