@@ -4,15 +4,15 @@ N photos, C classes.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.conformal import ConformalTable, SetScore, conformal_quantile, power_prior, set_scores
+from training.prior import LogitPrior
 
 ALPHAS = tuple(round(0.01 * step, 2) for step in range(1, 21))
-PRIOR_POWERS = {"training": 1.0, "partial": 0.5, "none": 0.0}
+PRIOR_POWERS: dict[LogitPrior, float] = {"training": 1.0, "partial": 0.5, "none": 0.0}
 """Power of the training count that stands for the prior left in the logits; half of it where nobody knows."""
 
 
@@ -21,7 +21,7 @@ def fit_tables(
     labels_N: NDArray[np.int64],
     training_counts: Sequence[int],
     *,
-    logit_prior: Literal["none", "training", "partial"],
+    logit_prior: LogitPrior,
     fitted_on: str,
 ) -> tuple[ConformalTable, ...]:
     """Both tables of calibrated probabilities, alpha from 0.01 to 0.2; the prevalence-adjusted one first.
