@@ -22,7 +22,7 @@ class ConformalTable(BaseModel):
     ``prior_power`` says which class prior the probabilities carry: training count to that power, so 0 is uniform.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     score: SetScore
     prior_power: Annotated[float, Field(ge=0, le=1)] = 0.0

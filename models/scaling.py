@@ -21,7 +21,7 @@ class CountScaling(BaseModel):
     temperature in cross-validation: negative log-likelihood per photo, with its standard error.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     intercept: float
     slope: float
