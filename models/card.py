@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from models.conformal import ConformalTable
 from models.groups import Group, GroupRule
 from models.preprocess import Preprocessing
+from models.scaling import CountScaling
 from models.taxonomy import Taxon
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
@@ -30,9 +32,13 @@ class _Frozen(BaseModel):
 
 
 class Calibration(_Frozen):
-    """Temperature of the softmax, and the images it was fitted on (never trained on, never tested on)."""
+    """Temperature of the softmax, and the images it was fitted on (never trained on, never tested on).
+
+    ``scaling`` goes before ``temperature`` where there is one: it was better in cross-validation.
+    """
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    scaling: CountScaling | None = None
     fitted_on: str
     num_images: Annotated[int, Field(ge=0)]
 
@@ -91,6 +97,8 @@ class ModelCard(_Frozen):
     calibration: Calibration
     reliability: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
     """What a decision must reach where a request does not say."""
+    conformal: tuple[ConformalTable, ...] = ()
+    """Tables of the prediction sets with a promised coverage, the one to use first; none on older cards."""
     figures: tuple[Figure, ...] = ()
     limits: tuple[str, ...] = ()
     """What the model must not be used for, and what is known to go wrong: one sentence each."""

@@ -10,6 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from models.card import Calibration
+from models.conformal import SetRule
+from models.scaling import count_temperatures
 from models.taxonomy import ROLL_UP_RANKS, Taxon
 
 DecisionKind = Literal["species", "genus", "family", "unknown"]
@@ -36,6 +39,24 @@ def probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.flo
     return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
 
 
+def calibrated(
+    logits: ArrayLike, calibration: Calibration, training_counts: Sequence[int]
+) -> NDArray[np.float64]:
+    """Probabilities as a card's calibration gives them: by the named species' training count, or one temperature.
+
+    logits: [..., C]. training_counts: C. Raises ValueError for logits that are not finite.
+
+    >>> calibrated([0.0, 0.0], Calibration(fitted_on="nothing", num_images=0), (3, 1)).tolist()
+    [0.5, 0.5]
+    """
+    scaling = calibration.scaling
+    if scaling is None:
+        return probabilities(logits, calibration.temperature)
+    logits_NC = np.asarray(logits, dtype=np.float64)
+    temperatures_N = count_temperatures(scaling.intercept, scaling.slope, logits_NC, training_counts)
+    return probabilities(logits_NC / temperatures_N[..., None])
+
+
 def combine_photos(probabilities_NC: ArrayLike) -> NDArray[np.float64]:
     """One distribution for N photos of one animal: the normalised geometric mean.
 
@@ -55,10 +76,13 @@ def top_k(probabilities_C: NDArray[np.float64], k: int) -> list[int]:
     return [int(index) for index in np.argsort(-probabilities_C, kind="stable")[:k]]
 
 
-def prediction_set(probabilities_C: NDArray[np.float64], coverage: float) -> list[int]:
-    """Smallest set of classes whose probabilities sum to at least ``coverage``; best first.
+def prediction_set(
+    probabilities_C: NDArray[np.float64], coverage: float, rule: SetRule | None = None
+) -> list[int]:
+    """Classes that the true one is among with probability ``coverage``, the most probable first.
 
-    By summed probability, not conformal: nothing guarantees that the true class is in it as often as that.
+    With a card's conformal ``rule`` that is promised for photos like those it was fitted on. Without one it is the
+    smallest set whose probabilities sum to at least ``coverage``, and nothing guarantees it.
 
     >>> prediction_set(np.array([0.1, 0.6, 0.3]), 0.9)
     [1, 2]
@@ -66,6 +90,9 @@ def prediction_set(probabilities_C: NDArray[np.float64], coverage: float) -> lis
     [0]
     """
     order = np.argsort(-probabilities_C, kind="stable")
+    if rule is not None:
+        inside_C = rule.members(probabilities_C, coverage)
+        return [int(index) for index in order if inside_C[index]]
     reached = np.cumsum(probabilities_C[order])
     size = int(np.searchsorted(reached, coverage - 1e-12)) + 1  # rounding must not add a class
     return [int(index) for index in order[:size]]
@@ -127,13 +154,13 @@ class RollUp:
             )
         for rank in ROLL_UP_RANKS:
             name = taxon.ancestor(rank)
-            if name is None or taxon.taxon_rank == rank:
+            if name is None:
                 continue
             total = float(probabilities_C[self._members[rank, name]].sum())
             if total >= reliability:
                 return Decision(
                     rank,
-                    _ancestor_taxon(taxon, rank, name),
+                    taxon if taxon.taxon_rank == rank else _ancestor_taxon(taxon, rank, name),
                     min(total, 1.0),
                     self._why(taxon, probability, rank, name, total, asked),
                 )

@@ -4,7 +4,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from models.conformal import SetScore
 from models.groups import Group
+
+Scope = Literal["all", "head", "middle", "tail"]
+"""What a figure is taken over: all test photos, or those whose species is of one group."""
 
 Interval = tuple[float, float]
 
@@ -62,6 +66,75 @@ class ConfusionPair(_Frozen):
     num_images: int
 
 
+class CalibrationGroup(_Frozen):
+    """Calibration errors of one scope: without calibration, at the one temperature, and as the card has it.
+
+    ``by_chance``: 95 in 100 models that were calibrated perfectly would have an ECE up to this, on as many photos
+    of these confidences.
+    """
+
+    group: Scope
+    num_images: int
+    uncalibrated: Estimate
+    one_temperature: Estimate
+    calibrated: Estimate
+    by_chance: float
+
+
+class CalibrationReport(_Frozen):
+    """How well probabilities tell how often they are right, before and after. ECE over 15 equal-mass bins."""
+
+    method: Literal["temperature", "training count"]
+    num_calibration_images: int
+    groups: tuple[CalibrationGroup, ...]
+
+
+class SetGroup(_Frozen):
+    """Prediction sets of one scope: share of photos, and mean share over species, whose species is in the set."""
+
+    group: Scope
+    num_images: int
+    coverage: Estimate
+    macro_coverage: Estimate
+    mean_size: float
+    mean_size_interval: Interval
+
+
+class SetReport(_Frozen):
+    """Prediction sets by one score at one alpha. ``everything``: too few calibration photos for a smaller set."""
+
+    score: SetScore
+    alpha: float
+    num_calibration_images: int
+    everything: bool
+    groups: tuple[SetGroup, ...]
+
+
+class RankAnswers(_Frozen):
+    """Answers at one rank: how many, their share of the photos, and how often they are right (None for none)."""
+
+    kind: Literal["species", "genus", "family", "unknown"]
+    num_images: int
+    share: float
+    accuracy: Estimate | None
+
+
+class RollUpGroup(_Frozen):
+    """Decisions of one scope. ``accuracy`` is that of all answers but ``unknown``; None where there is none."""
+
+    group: Scope
+    num_images: int
+    ranks: tuple[RankAnswers, ...]
+    accuracy: Estimate | None
+
+
+class RollUpReport(_Frozen):
+    """What is decided where ``reliability`` is asked for, and how often it is right."""
+
+    reliability: float
+    groups: tuple[RollUpGroup, ...]
+
+
 class Evaluation(_Frozen):
     """Everything that is reported of a model on one set of labelled photos."""
 
@@ -77,8 +150,12 @@ class Evaluation(_Frozen):
     groups: tuple[GroupMetrics, ...]
     species: tuple[SpeciesMetrics, ...]
     confusions: tuple[ConfusionPair, ...]
-    reliability: dict[Literal["all", "head", "middle", "tail"], tuple[ReliabilityBin, ...]]
+    reliability: dict[Scope, tuple[ReliabilityBin, ...]]
     notes: tuple[str, ...] = ()
+    calibration: CalibrationReport | None = None
+    """This and the next two: None or empty where nothing was calibrated, and in evaluations older than they are."""
+    prediction_sets: tuple[SetReport, ...] = ()
+    roll_up: tuple[RollUpReport, ...] = ()
 
     def group(self, name: Group) -> GroupMetrics:
         """Metrics of one group."""

@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from models import bundle
 from training.checkpoint import CHECKPOINT
@@ -17,18 +15,17 @@ from training.crossval import cross_validate, read_cross_validation
 from training.data.cifar_lt import unpack_cifar
 from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
-from training.data.prepared import Dataset, make_dataset, read_dataset, write_dataset
+from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
 from training.data.split import mark_leaks, split_by_folds, split_samples
-from training.ensemble import ensemble_logits, run_logits
-from training.evaluate import evaluate_logits, table
+from training.evaluate import table
 from training.export import BundleText, check_exports
 from training.export import export as export_run
-from training.inference import bundle_logits, evaluation_cache, places_of
+from training.judged import evaluate_models
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.run_folder import begin_run, command_line, is_first_process, read_run
-from training.target_prior import answer_for, prior_of_card, read_target
+from training.target_prior import read_target
 from training.trainer import train as train_run
 from training.verify import verdicts
 
@@ -164,33 +161,12 @@ def evaluate(
     Example: python -m training evaluate runs/mine --data data/mine --split test
     """
     dataset = read_dataset(data)
-    samples = dataset.split(split)
-    if not samples:
-        raise ValueError(f"{data}: no photo is in split {split!r}")
-    logits_NC, prior_C, temperature = _answers(models, dataset, places_of(dataset, samples))
-    if target_prior:
-        logits_NC = answer_for(logits_NC, prior_C, read_target(target_prior, dataset.labels))
-    evaluation = evaluate_logits(logits_NC, dataset, samples, split=split, temperature=temperature)
+    log_target_C = read_target(target_prior, dataset.labels) if target_prior else None
+    evaluation = evaluate_models(models, dataset, split, log_target_C)
     one_run = len(models) == 1 and not (models[0] / bundle.CARD).exists()
     if one_run and not target_prior:  # a bundle never changes: its sums would no longer hold
         (models[0] / f"evaluation-{split}.json").write_text(evaluation.model_dump_json(indent=1) + "\n")
     typer.echo(evaluation.model_dump_json(indent=1) if as_json else table(evaluation))
-
-
-def _answers(
-    models: list[Path], dataset: Dataset, places: list[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float]:
-    """Logits, log of the prior in them where it is known, and the temperature that they are read at."""
-    if len(models) > 1:
-        return *ensemble_logits(models, dataset, places), 1.0
-    (model,) = models
-    if not (model / bundle.CARD).exists():
-        return *run_logits(model, dataset, places), 1.0
-    read = bundle.read(model)
-    if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
-        raise ValueError(f"{model}: its species list is not that of {dataset.folder}")
-    logits_NC = bundle_logits(read, evaluation_cache(dataset, read.card.preprocessing), places)
-    return logits_NC, prior_of_card(read.card), read.card.calibration.temperature
 
 
 @app.command()

@@ -11,25 +11,28 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from models.decision import probabilities
+from models.conformal import ConformalTable
 from models.metrics import Evaluation
 from models.preprocess import Preprocessing
-from training.calibrate import fit_temperature
+from models.scaling import CountScaling
 from training.config import RunConfig
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.split import split_by_folds
-from training.evaluate import class_indices, evaluate_probabilities
+from training.evaluate import class_indices
 from training.inference import evaluation_cache, network_logits, places_of
+from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
 from training.trainer import train
+from training.trust import Fitted, Judged, evaluate_judged, fit
 
 RESULT = "crossval.json"
+FITTED_ON = "photos that cross-validation's networks did not train on"
 
 
 class CrossValidation(BaseModel):
-    """What a cross-validation found. ``temperature`` is fitted on all its photos, for the weights that ship;
-    the evaluation's own probabilities of a fold use a temperature fitted on the other folds alone.
+    """What a cross-validation found. ``temperature``, ``scaling`` and ``conformal`` are fitted on all its photos, for
+    the weights that ship; the evaluation's own answers of a fold use what was fitted on the other folds alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +40,8 @@ class CrossValidation(BaseModel):
     command: str
     data_sha256: str
     temperature: float
+    scaling: CountScaling | None = None
+    conformal: tuple[ConformalTable, ...] = ()
     num_images: int
     evaluation: Evaluation
 
@@ -59,7 +64,8 @@ def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: s
             f"{dataset.folder}: cross-validation needs a fold column with two folds or more in every row"
         )
     judged = [_judge_fold(config, dataset, folder / f"fold-{fold}", fold, command) for fold in folds]
-    result = pool(judged, dataset, command)
+    left = prior_in_logits(config, dataset.info.training_counts)
+    result = pool(judged, dataset, command, logit_prior=left)
     part = folder / f"{RESULT}.part"
     part.write_text(result.model_dump_json(indent=1) + "\n")
     part.replace(folder / RESULT)
@@ -76,29 +82,38 @@ def _judge_fold(config: RunConfig, dataset: Dataset, folder: Path, fold: str, co
     return _Judged(samples, logits_NC, class_indices(dataset, samples))
 
 
-def pool(judged: list[_Judged], dataset: Dataset, command: str) -> CrossValidation:
+def pool(
+    judged: list[_Judged], dataset: Dataset, command: str, *, logit_prior: LogitPrior
+) -> CrossValidation:
     """One evaluation over all folds, each calibrated on the others."""
-    parts = []
-    for fold in judged:
-        others = [other for other in judged if other is not fold]
-        logits_NC = np.concatenate([other.logits_NC for other in others])
-        labels_N = np.concatenate([other.labels_N for other in others])
-        parts.append(probabilities(fold.logits_NC, fit_temperature(logits_NC, labels_N)))
-    samples = tuple(sample for fold in judged for sample in fold.samples)
+
+    def fitted(folds: list[_Judged]) -> Fitted:
+        return fit(
+            np.concatenate([fold.logits_NC for fold in folds]),
+            np.concatenate([fold.labels_N for fold in folds]),
+            dataset.info.training_counts,
+            logit_prior=logit_prior,
+            fitted_on=FITTED_ON,
+        )
+
+    parts = [
+        Judged(fold.samples, fold.logits_NC, fitted([other for other in judged if other is not fold]))
+        for fold in judged
+    ]
+    whole = fitted(judged)
     accuracies = ", ".join(f"{(fold.logits_NC.argmax(1) == fold.labels_N).mean():.1%}" for fold in judged)
     note = (
         f"{len(judged)}-fold cross-validation: each photo was judged by a network trained without its fold "
         f"(accuracy by fold {accuracies}). The weights of this bundle were trained on all folds."
     )
-    labels_N = np.concatenate([fold.labels_N for fold in judged])
     return CrossValidation(
         command=command,
         data_sha256=dataset.info.content_sha256,
-        temperature=fit_temperature(np.concatenate([fold.logits_NC for fold in judged]), labels_N),
-        num_images=len(labels_N),
-        evaluation=evaluate_probabilities(
-            np.concatenate(parts), dataset, samples, split="cross-validation", notes=(note,)
-        ),
+        temperature=whole.calibration.temperature,
+        scaling=whole.calibration.scaling,
+        conformal=whole.tables,
+        num_images=whole.calibration.num_images,
+        evaluation=evaluate_judged(parts, dataset, split="cross-validation", notes=(note,)),
     )
 
 

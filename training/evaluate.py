@@ -3,28 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.decision import probabilities
 from models.metrics import Evaluation, evaluate
 from training.data.index import Sample
 from training.data.prepared import Dataset
+from training.trust_lines import trust_lines
 
 
 def class_indices(dataset: Dataset, samples: tuple[Sample, ...]) -> NDArray[np.int64]:
     """Class index of each sample."""
     places = {label: place for place, label in enumerate(dataset.labels)}
     return np.array([places[sample.label] for sample in samples], dtype=np.int64)
-
-
-def evaluate_logits(
-    logits_NC: NDArray[np.float64],
-    dataset: Dataset,
-    samples: tuple[Sample, ...],
-    *,
-    split: str,
-    temperature: float,
-) -> Evaluation:
-    """Evaluate logits of ``samples`` at one temperature."""
-    return evaluate_probabilities(probabilities(logits_NC, temperature), dataset, samples, split=split)
 
 
 def evaluate_probabilities(
@@ -80,4 +68,4 @@ def table(evaluation: Evaluation) -> str:
                 f"recall {group.recall.value:6.1%}  ({low:.1%} to {high:.1%}), {group.num_species} species"
             )
         lines.append(f"{group.group:<13} {words}")
-    return "\n".join([*lines, *evaluation.notes])
+    return "\n".join([*lines, *trust_lines(evaluation), *evaluation.notes])

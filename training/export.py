@@ -19,24 +19,25 @@ from torch import Tensor, nn
 
 from models import bundle
 from models.card import Calibration, Figure, ModelCard, Provenance
-from models.decision import probabilities
+from models.decision import calibrated
 from models.groups import GROUPS
 from models.metrics import Evaluation
 from models.predictions import Prediction, Predictions
 from models.preprocess import Preprocessing
 from training.backbones import Backbone
-from training.calibrate import fit_temperature
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
-from training.crossval import CrossValidation
+from training.crossval import FITTED_ON, CrossValidation
 from training.data.cache import PhotoCache
 from training.data.index import Sample
 from training.data.prepared import Dataset
-from training.evaluate import class_indices, evaluate_logits, table
+from training.evaluate import class_indices, table
 from training.inference import evaluation_cache, network_logits, places_of
+from training.judged import CALIBRATED_ON
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run as load_run
+from training.trust import Fitted, Judged, evaluate_judged, fit
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 NUM_PARITY_PHOTOS = 64
@@ -119,7 +120,7 @@ class _Judgement:
     """What a card says of how good the network is, and the commands that found it."""
 
     evaluation: Evaluation
-    calibration: Calibration
+    fitted: Fitted
     commands: tuple[str, ...]
     predictions: Predictions | None = None
 
@@ -142,7 +143,9 @@ def export(
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     run = read_run(folder)
     judgement = (
-        _cross_validated(crossval, dataset) if crossval else _judged_on_test(classifier, dataset, cache)
+        _cross_validated(crossval, dataset)
+        if crossval
+        else _judged_on_test(config, classifier, dataset, cache)
     )
     onnx = to_onnx(classifier, config.size_px)
     places = list(range(min(NUM_PARITY_PHOTOS, len(dataset.samples))))
@@ -165,23 +168,31 @@ def _cross_validated(crossval: CrossValidation, dataset: Dataset) -> _Judgement:
         raise ValueError("the cross-validation was made on other data than the run")
     calibration = Calibration(
         temperature=crossval.temperature,
-        fitted_on="photos that cross-validation's networks did not train on",
+        scaling=crossval.scaling,
+        fitted_on=FITTED_ON,
         num_images=crossval.num_images,
     )
-    return _Judgement(crossval.evaluation, calibration, (crossval.command,))
+    return _Judgement(crossval.evaluation, Fitted(calibration, crossval.conformal), (crossval.command,))
 
 
-def _judged_on_test(classifier: Classifier, dataset: Dataset, cache: PhotoCache) -> _Judgement:
-    samples = dataset.split("test")
+def _judged_on_test(
+    config: RunConfig, classifier: Classifier, dataset: Dataset, cache: PhotoCache
+) -> _Judgement:
+    samples, calibration = dataset.split("test"), dataset.split("val")
     if not samples:
         raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
-    calibration = _calibrate(classifier, dataset, cache)
-    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), torch.device("cpu"))
-    evaluation = evaluate_logits(
-        logits_NC, dataset, samples, split="test", temperature=calibration.temperature
+    counts, device = dataset.info.training_counts, torch.device("cpu")
+    fitted = fit(
+        network_logits(classifier, cache, places_of(dataset, calibration), device),
+        class_indices(dataset, calibration),
+        counts,
+        logit_prior=prior_in_logits(config, counts),
+        fitted_on=CALIBRATED_ON,
     )
-    named = _predictions(probabilities(logits_NC, calibration.temperature), dataset, samples)
-    return _Judgement(evaluation, calibration, (), named)
+    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), device)
+    evaluation = evaluate_judged([Judged(samples, logits_NC, fitted)], dataset, split="test")
+    named = _predictions(calibrated(logits_NC, fitted.calibration, counts), dataset, samples)
+    return _Judgement(evaluation, fitted, (), named)
 
 
 def _predictions(
@@ -191,17 +202,6 @@ def _predictions(
     return tuple(
         Prediction(sample.sha256, sample.label, dataset.labels[int(named.argmax())], float(named.max()))
         for sample, named in zip(samples, probabilities_NC, strict=True)
-    )
-
-
-def _calibrate(classifier: Classifier, dataset: Dataset, cache: PhotoCache) -> Calibration:
-    samples = dataset.split("val")
-    if not samples:
-        return Calibration(temperature=1.0, fitted_on="nothing: no validation photos", num_images=0)
-    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), torch.device("cpu"))
-    temperature = fit_temperature(logits_NC, class_indices(dataset, samples))
-    return Calibration(
-        temperature=temperature, fitted_on="the validation split, not trained on", num_images=len(samples)
     )
 
 
@@ -227,7 +227,8 @@ def _card(
         preprocessing=Preprocessing(size_px=config.size_px, fit=config.fit),
         embedding_dim=backbone.embedding_dim,
         logit_prior=prior_in_logits(config, dataset.info.training_counts),
-        calibration=judgement.calibration,
+        calibration=judgement.fitted.calibration,
+        conformal=judgement.fitted.tables,
         figures=_figures(judgement.evaluation),
         limits=text.limits,
         provenance=Provenance(

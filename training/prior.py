@@ -13,6 +13,8 @@ from training.config import RunConfig
 from training.data.sampler import class_shares
 from training.losses import log_prior, reversed_log_prior
 
+LogitPrior = Literal["none", "training", "partial"]
+
 _TOLERANCE = 0.02
 """Natural logarithm: priors within two in a hundred of each other are one prior."""
 
@@ -98,11 +100,13 @@ def _shift(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.floa
     return shift_C
 
 
-def prior_in_logits(
-    config: RunConfig, training_counts: Sequence[int]
-) -> Literal["none", "training", "partial"]:
+def prior_in_logits(config: RunConfig, training_counts: Sequence[int]) -> LogitPrior:
     """What the card records: the prior of the training images, none, or something between or unknown."""
-    remaining_C = remaining_log_prior(config, training_counts)
+    return kind_of_prior(remaining_log_prior(config, training_counts), training_counts)
+
+
+def kind_of_prior(remaining_C: NDArray[np.float64] | None, training_counts: Sequence[int]) -> LogitPrior:
+    """The same of a log prior [C], known up to a constant or (None) not at all."""
     if remaining_C is None:
         return "partial"
     if np.ptp(remaining_C) <= _TOLERANCE:

@@ -58,7 +58,7 @@ def compose(
     explanation: Explanation | None,
 ) -> IdentifyAnswer:
     """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list."""
-    each = decision.probabilities(logits, deployed.card.calibration.temperature)
+    each = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
     combined = decision.combine_photos(each) if len(each) > 1 else each[0]
     scores = logits.mean(axis=0)
     decided = deployed.rollup.decide(combined, reliability)

@@ -31,8 +31,10 @@ CARD = {
     "embedding_dim": "length of the embedding",
     "logit_prior": "class prior that is left in the logits: `training` for plain cross-entropy, `none` after a "
     "correction, `partial` where a part was taken out or nobody can derive how much",
-    "calibration": "the temperature, what it was fitted on, and on how many images",
+    "calibration": "the temperature, what it was fitted on, and on how many images; a scaling by training count where "
+    "that is better",
     "reliability": "what a decision must reach where a request does not say",
+    "conformal": "tables of the prediction sets whose coverage is promised, the one to use first; none on older cards",
     "figures": "each with its 95% interval and what exactly it is",
     "limits": "what the model must not be used for, and what is known to go wrong",
     "provenance": "the data's source, citation, licence statement, hash; pretrained weights, contamination; "

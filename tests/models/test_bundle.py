@@ -11,6 +11,8 @@ import pytest
 
 from models import bundle
 from models.bundle import BundleError
+from models.card import ModelCard
+from models.evaluation import Evaluation
 from tests.tiny_bundle import TAXA, write_tiny_bundle
 
 
@@ -66,6 +68,16 @@ def test_a_bundle_that_would_be_refused_is_not_written(good: Path, tmp_path: Pat
             tmp_path / "x", onnx=b"no graph", card=found.card, evaluation=found.evaluation, readme="x"
         )
     assert not (tmp_path / "x").exists()
+
+
+def test_papers_from_before_trust_was_measured_still_load(good: Path) -> None:
+    found = bundle.read(good)
+    card, evaluation = found.card.model_dump(mode="json"), found.evaluation.model_dump(mode="json")
+    del card["conformal"], card["calibration"]["scaling"]
+    del evaluation["calibration"], evaluation["prediction_sets"], evaluation["roll_up"]
+    assert ModelCard.model_validate(card) == found.card
+    old = Evaluation.model_validate(evaluation)
+    assert (old.calibration, old.prediction_sets, old.roll_up) == (None, (), ())
 
 
 @pytest.mark.parametrize("name", [*bundle.CONTENT, bundle.SUMS])

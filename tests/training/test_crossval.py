@@ -81,7 +81,7 @@ def test_a_folds_temperature_is_fitted_on_the_other_folds(dataset: Dataset) -> N
         return _Judged(samples, logits, labels)
 
     sharp, flat = judged("1", 9.0), judged("2", 0.5)
-    pooled = pool([sharp, flat], dataset, "crossval")
+    pooled = pool([sharp, flat], dataset, "crossval", logit_prior="none")
     assert fit_temperature(sharp.logits_NC, sharp.labels_N) > fit_temperature(flat.logits_NC, flat.labels_N)
     both = fit_temperature(
         np.concatenate([sharp.logits_NC, flat.logits_NC]), np.concatenate([sharp.labels_N, flat.labels_N])

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from models import bundle
+from models.evaluation import Evaluation
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +73,22 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     assert "recall" in training("evaluate", str(run), "--data", str(prepared)).stdout
     judged = json.loads((run / "evaluation-test.json").read_text())
     assert judged["accuracy"]["value"] == read.evaluation.accuracy.value
+    assert judged["calibration"]["num_calibration_images"] == read.card.calibration.num_images == 6
+    assert [table.score for table in read.card.conformal] == ["prevalence", "plain"]
+    by_run, by_bundle = Evaluation.model_validate(judged), read.evaluation
+    for one, other in zip(by_run.prediction_sets, by_bundle.prediction_sets, strict=True):
+        assert (one.score, one.alpha, one.everything) == (other.score, other.alpha, other.everything)
+    assert {report.alpha for report in by_bundle.prediction_sets if report.everything} == {
+        0.01,
+        0.02,
+        0.05,
+        0.1,
+    }
+    assert [report.reliability for report in by_bundle.roll_up] == [0.8, 0.9, 0.95, 0.99]
+    assert "asked to be 90% sure" in read.readme
+    assert (
+        "asked to be" not in training("evaluate", str(run), "--data", str(prepared), "--split", "val").stdout
+    )
 
 
 TINY = ("size_px=32", "workers=0", "model.backbone=test_efficientnet", "optimisation.batch_size=8")
