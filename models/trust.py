@@ -1,7 +1,7 @@
 """How far answers can be trusted: calibration, prediction sets and roll-up by group, each with intervals.
 
-N test photos, C classes, A alphas, R replicates, K bins. Pure numpy; no files. Nothing here is fitted: what is judged was
-fitted on other photos.
+N test photos, C classes, A alphas, R replicates, K bins. Pure numpy; no files. Nothing here is
+fitted: what is judged was fitted on other photos.
 """
 
 from collections.abc import Sequence
