@@ -1,7 +1,7 @@
 """How far answers can be trusted: calibration, prediction sets and roll-up by group, each with intervals.
 
-N test photos, C classes, A alphas, R replicates, K bins. Pure numpy; no files. Nothing here is
-fitted: what is judged was fitted on other photos.
+N test photos, C classes, A alphas, R replicates. Pure numpy; no files. Nothing here is fitted: what is judged was
+fitted on other photos.
 """
 
 from collections.abc import Sequence
@@ -127,9 +127,9 @@ def _errors(confidence_RN: NDArray[np.float64], correct_RN: NDArray[np.bool_]) -
     num = confidence_RN.shape[1]
     parts = np.array_split(np.arange(num), min(NUM_BINS, num))
     gap_RN = confidence_RN - correct_RN
-    sum_RK = np.add.reduceat(gap_RN, [part[0] for part in parts], axis=1)
-    error_R: NDArray[np.float64] = np.abs(sum_RK).sum(axis=1) / num
-    return error_R
+    error_R: NDArray[np.float64] = np.abs(np.add.reduceat(gap_RN, [part[0] for part in parts], axis=1)).sum(1)
+    mean_R: NDArray[np.float64] = error_R / num
+    return mean_R
 
 
 def set_outcomes(

@@ -97,8 +97,8 @@ def test_with_a_uniform_prior_both_scores_give_the_same_sets(seed: int, coverage
     adjusted, plain = fit_tables(chances, labels, COUNTS, logit_prior="none", fitted_on="drawn photos")
     assert (adjusted.score, plain.score) == ("prevalence", "plain")
     asked, _ = _photos(rng, 20, np.full(NUM_CLASSES, 1 / NUM_CLASSES))
-    by_adjusted, by_plain = (SetRule(table, COUNTS).members(asked, coverage) for table in (adjusted, plain))
-    np.testing.assert_array_equal(by_adjusted, by_plain)
+    ours, theirs = (SetRule(table, COUNTS).members(asked, coverage) for table in (adjusted, plain))
+    np.testing.assert_array_equal(ours, theirs)
     assert adjusted.quantiles == pytest.approx(
         [None if quantile is None else 1 - NUM_CLASSES * (1 - quantile) for quantile in plain.quantiles]
     )

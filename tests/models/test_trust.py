@@ -32,9 +32,10 @@ def test_a_row_of_the_bootstrap_is_judged_as_an_evaluation_judges_it() -> None:
     confidence = np.sort(rng.random((5, 100)), axis=1)
     correct = rng.random((5, 100)) < confidence
     expected = [
-        expected_calibration_error(reliability_bins(*row)) for row in zip(confidence, correct, strict=True)
+        expected_calibration_error(reliability_bins(*row)) or 0.0
+        for row in zip(confidence, correct, strict=True)
     ]
-    assert trust._errors(confidence, correct).tolist() == pytest.approx(expected, abs=1e-11)
+    np.testing.assert_allclose(trust._errors(confidence, correct), expected, atol=1e-11)
 
 
 def test_chance_explains_the_error_of_a_calibrated_model_and_not_that_of_one_too_sure() -> None:
@@ -76,10 +77,11 @@ def test_the_roll_up_report_counts_ranks_and_what_was_right_at_each() -> None:
     assert right == {"species": 0.5, "genus": 1.0, "family": 0.0, "unknown": None}
     assert whole.accuracy is not None
     assert (whole.accuracy.value, whole.accuracy.interval) == (0.5, wilson(2, 4))
+    assert (head.num_images, tail.num_images) == (3, 2)
     assert head.accuracy is not None
+    assert head.accuracy.value == pytest.approx(2 / 3)
     assert tail.accuracy is not None
-    assert (head.num_images, head.accuracy.value) == (3, 2 / 3)
-    assert (tail.num_images, tail.accuracy.value) == (2, 0.0)
+    assert tail.accuracy.value == 0.0
 
 
 def test_asking_for_more_never_answers_more_often() -> None:
