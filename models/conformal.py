@@ -110,8 +110,8 @@ def set_scores(
 ) -> NDArray[np.float64]:
     """How badly each class fits, [..., C]: 1 - p, or 1 - p / prior (prevalence-adjusted softmax).
 
-    Ding, Fermanian and Salmon (2025, arXiv:2507.06867): of all sets of one mean size, those by p / prior have the
-    best macro-coverage. With a uniform prior both scores order classes and photos alike.
+    Ding, Fermanian and Salmon (2025, arXiv:2507.06867): were p true, no sets of the same mean size
+    would have a better macro-coverage. With a uniform prior both scores order classes and photos alike.
     """
     scaled = probabilities_NC if score == "plain" else probabilities_NC / prior_C
     return 1.0 - scaled

@@ -40,11 +40,12 @@ def probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.flo
 
 
 def calibrated(
-    logits: ArrayLike, calibration: Calibration, training_counts: Sequence[int]
+    logits: ArrayLike, calibration: Calibration, training_counts: Sequence[int] | NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Probabilities as a card's calibration gives them: by the named species' training count, or one temperature.
 
-    logits: [..., C]. training_counts: C. Raises ValueError for logits that are not finite.
+    logits: [..., C]. training_counts: C, best as an array where there are thousands. Raises ValueError for logits
+    that are not finite.
 
     >>> calibrated([0.0, 0.0], Calibration(fitted_on="nothing", num_images=0), (3, 1)).tolist()
     [0.5, 0.5]
@@ -89,10 +90,10 @@ def prediction_set(
     >>> prediction_set(np.array([0.99, 0.01]), 0.9)
     [0]
     """
-    order = np.argsort(-probabilities_C, kind="stable")
     if rule is not None:
-        inside_C = rule.members(probabilities_C, coverage)
-        return [int(index) for index in order if inside_C[index]]
+        inside = np.flatnonzero(rule.members(probabilities_C, coverage))
+        return [int(index) for index in inside[np.argsort(-probabilities_C[inside], kind="stable")]]
+    order = np.argsort(-probabilities_C, kind="stable")
     reached = np.cumsum(probabilities_C[order])
     size = int(np.searchsorted(reached, coverage - 1e-12)) + 1  # rounding must not add a class
     return [int(index) for index in order[:size]]

@@ -30,13 +30,16 @@ class CountScaling(BaseModel):
 
 
 def count_temperatures(
-    intercept: float, slope: float, logits_NC: NDArray[np.float64], training_counts: Sequence[int]
+    intercept: float,
+    slope: float,
+    logits_NC: NDArray[np.float64],
+    training_counts: Sequence[int] | NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Temperature of each photo [...] from logits [..., C].
 
     >>> count_temperatures(0.0, 0.5, np.array([[2.0, 1.0], [1.0, 2.0]]), (4, 1)).tolist()
     [2.0, 1.0]
     """
-    log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
-    temperature_N: NDArray[np.float64] = np.exp(intercept + slope * log_counts_C[logits_NC.argmax(axis=-1)])
+    count_N = np.asarray(training_counts)[logits_NC.argmax(axis=-1)]
+    temperature_N: NDArray[np.float64] = np.exp(intercept + slope * np.log(count_N))
     return np.clip(temperature_N, *SCALE_RANGE)

@@ -66,6 +66,8 @@ def test_a_bundle_trained_on_all_photos_is_judged_by_it(dataset: Dataset, tmp_pa
     )
     card = bundle.read(written.path).card
     assert card.calibration.temperature == judged.temperature
+    assert card.conformal == judged.conformal
+    assert {table.num_images for table in card.conformal} == {len(dataset.samples)}
     assert card.provenance.commands == ("prepare", "crossval words", "train words")
     assert "2-fold cross-validation" in (written.path / "README.md").read_text()
 
@@ -87,6 +89,12 @@ def test_a_folds_temperature_is_fitted_on_the_other_folds(dataset: Dataset) -> N
         np.concatenate([sharp.logits_NC, flat.logits_NC]), np.concatenate([sharp.labels_N, flat.labels_N])
     )
     assert pooled.temperature == both
+    assert {report.num_calibration_images for report in pooled.evaluation.prediction_sets} == {9}
+    assert pooled.evaluation.calibration is not None
+    before, after = (
+        getattr(pooled.evaluation.calibration.groups[0], name) for name in ("uncalibrated", "calibrated")
+    )
+    assert before.value != after.value == pooled.evaluation.ece
 
 
 def test_data_without_folds_is_refused(dataset: Dataset, tmp_path: Path) -> None:
