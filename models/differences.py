@@ -90,9 +90,13 @@ def calibration_errors(
     >>> calibration_errors(np.array([[0.9, 0.9]]), np.array([[True, False]]), num_bins=1).round(6).tolist()
     [0.4]
     """
-    num_photos = confidence_bN.shape[1]
     order_bN = np.argsort(confidence_bN, axis=1, kind="stable")
-    gap_bN = np.take_along_axis(confidence_bN - correct_bN, order_bN, axis=1)
+    return errors_of_sorted(np.take_along_axis(confidence_bN - correct_bN, order_bN, axis=1), num_bins)
+
+
+def errors_of_sorted(gap_bN: NDArray[np.float64], num_bins: int = NUM_BINS) -> NDArray[np.float64]:
+    """ECE of each row [b] of confidence less correctness; a row is sorted by confidence, so bins are its stretches."""
+    num_photos = gap_bN.shape[1]
     parts = np.array_split(np.arange(num_photos), min(num_bins, num_photos))
     sums_b = np.abs(np.add.reduceat(gap_bN, [part[0] for part in parts], axis=1)).sum(axis=1)
     errors: NDArray[np.float64] = sums_b / num_photos

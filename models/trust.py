@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.conformal import SetRule
 from models.decision import Decision, RollUp
+from models.differences import errors_of_sorted
 from models.evaluation import (
     CalibrationGroup,
     Estimate,
@@ -24,7 +25,6 @@ from models.evaluation import (
 )
 from models.groups import GROUPS, Group
 from models.metrics import (
-    NUM_BINS,
     NUM_BOOTSTRAP,
     Z_95,
     expected_calibration_error,
@@ -105,7 +105,7 @@ def calibration_error(
     for start in range(0, num_bootstrap, _CHUNK):
         rows = min(_CHUNK, num_bootstrap - start)
         drawn_RN = order[np.sort(rng.integers(0, num, (rows, num)), axis=1)]
-        found.append(_errors(confidence_N[drawn_RN], correct_N[drawn_RN]))
+        found.append(errors_of_sorted(confidence_N[drawn_RN] - correct_N[drawn_RN]))
     low, high = np.quantile(np.concatenate(found), [0.025, 0.975]) if found else (value, value)
     return Estimate(value=value, interval=(min(float(low), value), max(float(high), value)))
 
@@ -117,19 +117,10 @@ def error_by_chance(
     sorted_N = np.sort(confidence_N)
     rng = np.random.default_rng(seed)
     found = [
-        _errors(sorted_N[None], rng.random((1, len(sorted_N))) < sorted_N) for _ in range(num_replicates)
+        errors_of_sorted(sorted_N[None] - (rng.random((1, len(sorted_N))) < sorted_N))
+        for _ in range(num_replicates)
     ]
     return float(np.quantile(np.concatenate(found), 0.95)) if found else 0.0
-
-
-def _errors(confidence_RN: NDArray[np.float64], correct_RN: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """ECE of each row [R]; a row is sorted by confidence, so that bins are stretches of equal length."""
-    num = confidence_RN.shape[1]
-    parts = np.array_split(np.arange(num), min(NUM_BINS, num))
-    gap_RN = confidence_RN - correct_RN
-    error_R: NDArray[np.float64] = np.abs(np.add.reduceat(gap_RN, [part[0] for part in parts], axis=1)).sum(1)
-    mean_R: NDArray[np.float64] = error_R / num
-    return mean_R
 
 
 def set_outcomes(

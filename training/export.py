@@ -36,7 +36,7 @@ from training.inference import evaluation_cache, network_logits, places_of
 from training.judged import CALIBRATED_ON
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
-from training.trained import load_run as load_run
+from training.trained import load_run
 from training.trust import Fitted, Judged, evaluate_judged, fit
 
 MAX_LOGIT_DIFFERENCE = 1e-3

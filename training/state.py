@@ -26,6 +26,7 @@ from training.data.prepared import Dataset
 from training.data.resident import ResidentViews
 from training.distillation import Taught
 from training.ensemble import Ensemble
+from training.evaluate import class_indices
 from training.hardware import autocast_precision, keep_freed_memory
 from training.inference import evaluation_cache, places_of
 from training.mixing import Mixer
@@ -119,8 +120,7 @@ def _fabric(config: RunConfig) -> Fabric:
 
 def _views(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...], device: torch.device) -> Views:
     cache = open_cache(dataset.folder, dataset.info.root, dataset.samples, config.cache_side_px)
-    labels = {label: place for place, label in enumerate(dataset.labels)}
-    classes = [labels[sample.label] for sample in samples]
+    classes = class_indices(dataset, samples).tolist()
     places = places_of(dataset, samples)
     if config.augment.view == "pad_crop":
         return ResidentViews(cache, places, classes, config, device)

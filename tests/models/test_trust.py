@@ -5,6 +5,7 @@ import pytest
 
 from models import trust
 from models.decision import Decision
+from models.differences import errors_of_sorted
 from models.groups import Group
 from models.metrics import expected_calibration_error, reliability_bins, wilson
 from models.taxonomy import Taxon
@@ -35,7 +36,7 @@ def test_a_row_of_the_bootstrap_is_judged_as_an_evaluation_judges_it() -> None:
         expected_calibration_error(reliability_bins(*row)) or 0.0
         for row in zip(confidence, correct, strict=True)
     ]
-    np.testing.assert_allclose(trust._errors(confidence, correct), expected, atol=1e-11)
+    np.testing.assert_allclose(errors_of_sorted(confidence - correct), expected, atol=1e-11)
 
 
 def test_chance_explains_the_error_of_a_calibrated_model_and_not_that_of_one_too_sure() -> None:

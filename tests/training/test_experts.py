@@ -12,9 +12,10 @@ from training.classifier import Classifier, make_classifier
 from training.config import apply_overrides
 from training.data.prepared import Dataset
 from training.experts import ExpertHeads, ParallelStage
-from training.export import check_parity, load_run, to_onnx
+from training.export import check_parity, to_onnx
 from training.recipes import make_recipe
 from training.run_folder import begin_run
+from training.trained import load_run
 from training.trainer import train
 
 

@@ -26,10 +26,10 @@ from training.compare.page import Photo, PhotoRow, count_words
 from training.compare.record import RunResult
 from training.data.prepared import Dataset
 from training.experts import ExpertHeads
-from training.export import load_run
 from training.heads import CosineHead
 from training.inference import to_pixels
 from training.run_folder import CONFIG
+from training.trained import load_run
 
 PHOTOS_A_ROW = 4
 _SIDE_PX = 200

@@ -18,9 +18,9 @@ from training.compare.plan import epochs_key
 from training.compare.record import RunResult
 from training.config import RunConfig
 from training.data.prepared import Dataset, write_dataset
-from training.export import load_run
 from training.inference import evaluation_cache, network_logits, places_of
 from training.recipes import make_recipe
+from training.trained import load_run
 from training.trainer import finish_from, train, train_epochs
 
 

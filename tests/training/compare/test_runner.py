@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import typer
@@ -64,28 +64,10 @@ def run_compare(*words: str) -> Done:
     """The command in this process; what its report was asked for is remembered."""
     found: list[Reported] = []
 
-    def remember(
-        dataset: Dataset,
-        results: Sequence[RunResult],
-        out: Path,
-        *,
-        baseline: str,
-        failures: Mapping[str, str],
-        commands: Sequence[str],
-        runs: Path,
-        ablation: str | None,
-    ) -> None:
-        found.append(Reported(tuple(results), baseline, dict(failures), tuple(commands), ablation))
-        write_report(
-            dataset,
-            results,
-            out,
-            baseline=baseline,
-            failures=failures,
-            commands=commands,
-            runs=runs,
-            ablation=ablation,
-        )
+    def remember(dataset: Dataset, results: Sequence[RunResult], out: Path, **asked: Any) -> None:
+        failures, commands = dict(asked["failures"]), tuple(asked["commands"])
+        found.append(Reported(tuple(results), asked["baseline"], failures, commands, asked["ablation"]))
+        write_report(dataset, results, out, **asked)
 
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(compare)
