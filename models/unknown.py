@@ -100,7 +100,8 @@ class Distances(NamedTuple):
 
 def max_logit(logits_NC: NDArray[np.floating]) -> Floats:
     """Minus the largest logit, [N] (Hendrycks et al., 2022, arXiv:1911.11132)."""
-    return -logits_NC.max(axis=-1).astype(np.float64)
+    lowered_N: Floats = -logits_NC.max(axis=-1).astype(np.float64)
+    return lowered_N
 
 
 def energy(logits_NC: NDArray[np.floating]) -> Floats:

@@ -15,8 +15,8 @@ from training.crossval import cross_validate, read_cross_validation
 from training.data.cifar_lt import unpack_cifar
 from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
-from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.left_out import leave_species_out, write_left_out
+from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
 from training.data.split import mark_leaks, split_by_folds, split_samples
 from training.evaluate import table

@@ -191,7 +191,7 @@ def fit_rule(
 
     A group that fewer than 19 photos are named of gets the threshold of all: so few cannot promise 5 in 100.
     """
-    chosen = name or next(iter(choose(seen)))
+    chosen = next(iter(choose(seen))) if name is None else name
     parts = _parts(chosen, seen.known)
     value_N, named_N = combined(parts, seen.known.scores), np.array(groups)[seen.known.named_N]
     everywhere = _quantile(value_N)

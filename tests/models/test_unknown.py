@@ -151,9 +151,9 @@ def test_the_file_gives_back_the_space_that_thresholds_were_fitted_with() -> Non
     assert dump_space(again) == dump_space(space)
 
 
-def _archive(**arrays: np.ndarray[Any, Any]) -> bytes:
+def _archive(**arrays: Any) -> bytes:
     stream = io.BytesIO()
-    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    np.savez(stream, **arrays)
     return stream.getvalue()
 
 
