@@ -15,8 +15,8 @@ from models.photo_quality import BLURRED_BELOW, DARK_BELOW, brightness, sharpnes
 FaultName = Literal["small", "dark", "blurred", "cut_off"]
 
 CUT_OFF_ABOVE = 0.4
-"""Share of one edge that the animal takes up. Of 300 light-trap photos 4 in 100 are above it, of the same photos cut
-through the middle 66, and with three tenths cut off one side 44 in 100; of 200 on leaves and flowers 18 in 100."""
+"""Share of one edge that the animal takes up. Of 300 light-trap photos 3 in 100 are above it, of the same photos cut
+through the middle 69, and with three tenths cut off one side 41 in 100; of 200 on leaves and flowers 18 in 100."""
 
 _BUSY_ABOVE = 0.3
 """Share of the whole frame that is not background: above it the background is not plain, and nothing can be said."""
@@ -85,7 +85,7 @@ def edge_share(image_HWC: NDArray[np.uint8]) -> float | None:
     >>> edge_share(sheet)
     0.5
     """
-    small_HWC = image_HWC[:: max(1, image_HWC.shape[0] // 160), :: max(1, image_HWC.shape[1] // 160)]
+    small_HWC = image_HWC[:: max(1, image_HWC.shape[0] // 80), :: max(1, image_HWC.shape[1] // 80)]
     pixels_HWC = small_HWC.astype(np.float32)
     frame = np.concatenate([pixels_HWC[0], pixels_HWC[-1], pixels_HWC[:, 0], pixels_HWC[:, -1]])
     distance_HW = np.sqrt(((pixels_HWC - np.median(frame, axis=0)) ** 2).sum(axis=2))
