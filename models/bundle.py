@@ -1,7 +1,7 @@
 """Read, verify and write a bundle folder. Nothing else touches its files.
 
-A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, and since
-predictions are kept also ``predictions.csv``; no more.
+A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, since predictions
+are kept also ``predictions.csv``, and where the card says when something is unknown ``unknown.npz``; no more.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from models.card import ModelCard
 from models.metrics import Evaluation, expected_calibration_error, reliability_bins
 from models.onnx_policy import check_graph
 from models.predictions import Prediction, Predictions, dump_predictions, parse_predictions
+from models.unknown import Space
+from models.unknown_file import dump_space, parse_space
 
 MODEL, CARD, EVALUATION, README, SUMS = (
     "model.onnx",
@@ -30,7 +32,8 @@ MODEL, CARD, EVALUATION, README, SUMS = (
 )
 PREDICTIONS = "predictions.csv"
 CONTENT = (MODEL, CARD, EVALUATION, README)
-OPTIONAL = (PREDICTIONS,)
+UNKNOWN = "unknown.npz"
+OPTIONAL = (PREDICTIONS, UNKNOWN)
 _Schema = TypeVar("_Schema", bound=BaseModel)
 _ECE_TOLERANCE = 1e-9
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ([^/\\]+)$")
@@ -54,6 +57,8 @@ class Bundle:
     evaluation_sha256: str
     predictions: Predictions | None
     """What was named on each test photo; None for a bundle from before these were kept."""
+    unknown: Space | None = None
+    """Where known photos lie, for the rule ``card.unknown``; None where the card has none."""
 
 
 def read(path: Path) -> Bundle:
@@ -63,6 +68,7 @@ def read(path: Path) -> Bundle:
     evaluation = _parse(Evaluation, EVALUATION, contents[EVALUATION])
     _check_agreement(card, evaluation)
     predictions = _predictions(contents.get(PREDICTIONS), evaluation)
+    unknown = _unknown(contents.get(UNKNOWN), card)
     try:
         check_graph(
             contents[MODEL],
@@ -81,6 +87,7 @@ def read(path: Path) -> Bundle:
         sha256=sha256,
         evaluation_sha256=hashlib.sha256(contents[EVALUATION]).hexdigest(),
         predictions=predictions,
+        unknown=unknown,
     )
 
 
@@ -92,6 +99,7 @@ def write(
     evaluation: Evaluation,
     readme: str,
     predictions: Sequence[Prediction] | None = None,
+    unknown: Space | None = None,
 ) -> Bundle:
     """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
     if path.exists():
@@ -104,6 +112,8 @@ def write(
     }
     if predictions is not None:
         contents[PREDICTIONS] = dump_predictions(predictions)
+    if unknown is not None:
+        contents[UNKNOWN] = dump_space(unknown)
     staging = path.with_name(f".{path.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -175,6 +185,20 @@ def _check_agreement(card: ModelCard, evaluation: Evaluation) -> None:
     for species, count, group in zip(evaluation.species, card.training_counts, card.groups, strict=True):
         if species.training_count != count or species.group != group:
             raise BundleError(f"{EVALUATION}: {species.label}: training count or group differs from {CARD}")
+
+
+def _unknown(data: bytes | None, card: ModelCard) -> Space | None:
+    if (data is None) != (card.unknown is None):
+        there, missing = (CARD, UNKNOWN) if data is None else (UNKNOWN, CARD)
+        raise BundleError(
+            f"{there}: says when something is unknown, and {missing} does not; they go together"
+        )
+    if data is None:
+        return None
+    try:
+        return parse_space(data, num_classes=card.num_classes, embedding_dim=card.embedding_dim)
+    except ValueError as error:
+        raise BundleError(f"{UNKNOWN}: {error}") from error
 
 
 def _predictions(data: bytes | None, evaluation: Evaluation) -> Predictions | None:
