@@ -21,6 +21,8 @@ from models.golden import Golden, dump_golden, parse_golden
 from models.metrics import Evaluation, expected_calibration_error, reliability_bins
 from models.onnx_policy import check_graph
 from models.predictions import Prediction, Predictions, dump_predictions, parse_predictions
+from models.unknown import Space
+from models.unknown_file import dump_space, parse_space
 
 MODEL, CARD, EVALUATION, README, SUMS = (
     "model.onnx",
@@ -29,12 +31,12 @@ MODEL, CARD, EVALUATION, README, SUMS = (
     "README.md",
     "SHA256SUMS",
 )
-PREDICTIONS, GOLDEN = "predictions.csv", "golden.npz"
+PREDICTIONS, GOLDEN, UNKNOWN = "predictions.csv", "golden.npz", "unknown.npz"
 SIGNATURE = "SIGNATURE"
 """Who vouches for ``SHA256SUMS``, and so for all else. Not part of what is hashed: signing changes no version."""
 
 CONTENT = (MODEL, CARD, EVALUATION, README)
-OPTIONAL = (PREDICTIONS, GOLDEN)
+OPTIONAL = (PREDICTIONS, GOLDEN, UNKNOWN)
 MAX_BYTES = {
     MODEL: 2**31 - 1,  # what a protobuf message may have
     CARD: 50_000_000,
@@ -42,6 +44,7 @@ MAX_BYTES = {
     README: 1_000_000,
     PREDICTIONS: 500_000_000,
     GOLDEN: 50_000_000,
+    UNKNOWN: 200_000_000,
     SUMS: 10_000,
     SIGNATURE: 1_000,
 }
@@ -72,6 +75,8 @@ class Bundle:
     """What was named on each test photo; None for a bundle from before these were kept."""
     golden: Golden | None = None
     """What the network answered where it was exported; None for a bundle from before this was kept."""
+    unknown: Space | None = None
+    """Where known photos lie, for the rule ``card.unknown``; None where the card has none."""
 
 
 def read(path: Path) -> Bundle:
@@ -81,6 +86,7 @@ def read(path: Path) -> Bundle:
     evaluation = _parse(Evaluation, EVALUATION, contents[EVALUATION])
     _check_agreement(card, evaluation)
     predictions = _predictions(contents.get(PREDICTIONS), evaluation)
+    unknown = _unknown(contents.get(UNKNOWN), card)
     try:
         check_graph(
             contents[MODEL],
@@ -101,6 +107,7 @@ def read(path: Path) -> Bundle:
         evaluation_sha256=hashlib.sha256(contents[EVALUATION]).hexdigest(),
         predictions=predictions,
         golden=golden,
+        unknown=unknown,
     )
 
 
@@ -113,6 +120,7 @@ def write(
     readme: str,
     predictions: Sequence[Prediction] | None = None,
     golden: Golden | None = None,
+    unknown: Space | None = None,
 ) -> Bundle:
     """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
     if path.exists():
@@ -127,6 +135,8 @@ def write(
         contents[PREDICTIONS] = dump_predictions(predictions)
     if golden is not None:
         contents[GOLDEN] = dump_golden(golden)
+    if unknown is not None:
+        contents[UNKNOWN] = dump_space(unknown)
     staging = path.with_name(f".{path.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -201,6 +211,20 @@ def _check_agreement(card: ModelCard, evaluation: Evaluation) -> None:
     for species, count, group in zip(evaluation.species, card.training_counts, card.groups, strict=True):
         if species.training_count != count or species.group != group:
             raise BundleError(f"{EVALUATION}: {species.label}: training count or group differs from {CARD}")
+
+
+def _unknown(data: bytes | None, card: ModelCard) -> Space | None:
+    if (data is None) != (card.unknown is None):
+        there, missing = (CARD, UNKNOWN) if data is None else (UNKNOWN, CARD)
+        raise BundleError(
+            f"{there}: says when something is unknown, and {missing} does not; they go together"
+        )
+    if data is None:
+        return None
+    try:
+        return parse_space(data, num_classes=card.num_classes, embedding_dim=card.embedding_dim)
+    except ValueError as error:
+        raise BundleError(f"{UNKNOWN}: {error}") from error
 
 
 def _predictions(data: bytes | None, evaluation: Evaluation) -> Predictions | None:

@@ -10,6 +10,7 @@ from models.groups import Group, GroupRule
 from models.preprocess import Preprocessing
 from models.scaling import CountScaling
 from models.taxonomy import Taxon
+from models.unknown import UnknownRule
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 """A model's name: lower case, digits and single hyphens. Never a path."""
@@ -99,6 +100,8 @@ class ModelCard(_Frozen):
     """What a decision must reach where a request does not say."""
     conformal: tuple[ConformalTable, ...] = ()
     """Tables of the prediction sets with a promised coverage, the one to use first; none on older cards."""
+    unknown: UnknownRule | None = None
+    """When an answer says that the model does not know this; its arrays are ``unknown.npz``. None on older cards."""
     figures: tuple[Figure, ...] = ()
     limits: tuple[str, ...] = ()
     """What the model must not be used for, and what is known to go wrong: one sentence each."""

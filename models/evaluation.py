@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.conformal import SetScore
 from models.groups import Group
+from models.unknown import RuleName, ScoreName, Verdict
 
 Scope = Literal["all", "head", "middle", "tail"]
 """What a figure is taken over: all test photos, or those whose species is of one group."""
@@ -135,6 +136,63 @@ class RollUpReport(_Frozen):
     groups: tuple[RollUpGroup, ...]
 
 
+class ScoreQuality(_Frozen):
+    """How well one score tells outsiders from known photos. ``fpr95``: share of outsiders that pass as known where 95%
+    of the known photos do.
+    """
+
+    score: ScoreName | RuleName
+    auroc: Estimate
+    fpr95: Estimate
+
+
+class OutsiderGroup(_Frozen):
+    """Every score on outsiders against the known photos that are named a species of one scope."""
+
+    group: Scope
+    num_known: int
+    scores: tuple[ScoreQuality, ...]
+
+
+class OutsiderReport(_Frozen):
+    """Photos of one kind that the model does not know: what each score and what the rule says of them.
+
+    ``refused``: share that the rule does not call known; ``verdicts``: shares of its words.
+    """
+
+    name: str
+    num_images: int
+    groups: tuple[OutsiderGroup, ...]
+    refused: Estimate
+    verdicts: dict[Verdict, float]
+
+
+class KnownGroup(_Frozen):
+    """Photos of known species that are named one of this scope: how many the rule calls unknown all the same.
+
+    The two accuracies are those of the names that photos have which it keeps and which it refuses.
+    """
+
+    group: Scope
+    num_images: int
+    num_calibration_images: int
+    false_rejection: Estimate
+    verdicts: dict[Verdict, float]
+    accuracy_of_kept: Estimate | None
+    accuracy_of_refused: Estimate | None
+
+
+class UnknownReport(_Frozen):
+    """How well the rule for unknown things keeps what is known and refuses what is not."""
+
+    rule: RuleName
+    asked_false_rejection: float
+    num_calibration_images: int
+    definition: str
+    known: tuple[KnownGroup, ...]
+    outsiders: tuple[OutsiderReport, ...]
+
+
 class Evaluation(_Frozen):
     """Everything that is reported of a model on one set of labelled photos."""
 
@@ -156,6 +214,8 @@ class Evaluation(_Frozen):
     """This and the next two: None or empty where nothing was calibrated, and in evaluations older than they are."""
     prediction_sets: tuple[SetReport, ...] = ()
     roll_up: tuple[RollUpReport, ...] = ()
+    unknown: UnknownReport | None = None
+    """None where no rule was fitted or the photos were seen, and in evaluations older than it is."""
 
     def group(self, name: Group) -> GroupMetrics:
         """Metrics of one group."""

@@ -22,7 +22,11 @@ from models.groups import choose_rule
 from models.predictions import Prediction
 from models.preprocess import Preprocessing, fit
 from models.taxonomy import Taxon
+from models.unknown import Space, UnknownRule
 from tests.drawn_photos import draw_moth
+from training.inference import Answers
+from training.outsiders import DRAWN_KINDS, DrawnPictures
+from training.unknown import ForRule, fit_rule, score, span
 
 SIZE_PX = 32
 EMBEDDING_DIM = 24
@@ -95,11 +99,16 @@ def write_tiny_bundle(
     seed: int = 0,
     *,
     with_predictions: bool = True,
+    with_unknown: bool = False,
 ) -> Path:
-    """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights."""
+    """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights.
+
+    ``with_unknown``: it says when something is no drawn moth.
+    """
     path = store / name / version
     graph, probabilities, labels = _fitted(seed)
     rule = choose_rule(TRAINING_COUNTS)
+    unknown = _unknown(graph) if with_unknown else None
     evaluation = metrics.evaluate(
         probabilities,
         labels,
@@ -130,6 +139,7 @@ def write_tiny_bundle(
         logit_prior="none",
         calibration=Calibration(fitted_on="nothing: the temperature is 1", num_images=0),
         reliability=0.8,
+        unknown=unknown[0] if unknown else None,
         figures=(accuracy,),
         limits=("It knows drawn moths only.",),
         provenance=_provenance(seed),
@@ -142,8 +152,30 @@ def write_tiny_bundle(
         evaluation=evaluation,
         readme=f"# {name} {version}\n\nDrawn moths.\n",
         predictions=_predictions(probabilities, labels) if with_predictions else None,
+        unknown=unknown[1] if unknown else None,
     )
     return path
+
+
+def _unknown(graph: bytes) -> tuple[UnknownRule, Space]:
+    """The rule of this graph, fitted on drawn moths that its head was not fitted to."""
+
+    def answers(images: NDArray[np.uint8]) -> Answers:
+        outputs = (_run(graph, images, name).astype(np.float64) for name in ("logits", "embedding"))
+        return Answers(*outputs)
+
+    train, labels = drawn_inputs(TRAINING_COUNTS, first_seed=0)
+    held_out, held_out_labels = drawn_inputs([12] * len(TAXA), first_seed=2000)
+    pictures = DrawnPictures(DRAWN_KINDS, range(20), SIZE_PX)
+    trained = span(answers(train).embeddings_ND, labels, len(TAXA))
+    known = answers(held_out)
+    seen = ForRule(
+        score(trained, known),
+        score(trained, known, without_N=held_out_labels),
+        score(trained, answers(np.stack([pictures[place] for place in range(len(pictures))]))),
+    )
+    groups = choose_rule(TRAINING_COUNTS).assign(TRAINING_COUNTS)
+    return fit_rule(seen, groups, fitted_on="drawn moths, not fitted to"), trained.space
 
 
 def _predictions(

@@ -15,12 +15,14 @@ from training.crossval import cross_validate, read_cross_validation
 from training.data.cifar_lt import unpack_cifar
 from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
+from training.data.left_out import leave_species_out, write_left_out
 from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
 from training.data.split import mark_leaks, split_by_folds, split_samples
 from training.evaluate import table
 from training.export import BundleText, check_exports
 from training.export import export as export_run
+from training.judge_unknown import judge_unknown
 from training.judged import evaluate_models
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
@@ -49,13 +51,16 @@ def prepare(
     test_long_tail_factor: Annotated[float, typer.Option(help="Cut test photos to a long tail too.")] = 0,
     test_max_count: Annotated[int, typer.Option(help="Test photos of the species that has most.")] = 8,
     test_from_tail: Annotated[bool, typer.Option(help="Most test photos for the rarest species.")] = False,
+    leave_out: Annotated[
+        int, typer.Option(min=0, help="Species to leave out, drawn by lot; their photos go to left_out.csv.")
+    ] = 0,
     seed: int = 0,
 ) -> None:
     """Read photos, split them without leaks and profile the tail.
 
     Example: python -m training prepare photos --out data/mine
     """
-    index = read_index(source, root)
+    index, left_out = leave_species_out(read_index(source, root), leave_out, seed=seed)
     samples: tuple[Sample, ...]
     if long_tail_factor:
         samples = cut_to_profile(
@@ -82,6 +87,9 @@ def prepare(
             seed=seed,
         )
     _write(index, samples, out)
+    if left_out:
+        write_left_out(out, index.root, left_out)
+        typer.echo(f"left out: {', '.join(sorted({sample.label for sample in left_out}))}")
 
 
 def _write(index: Index, samples: tuple[Sample, ...], out: Path) -> None:
@@ -186,6 +194,7 @@ def crossval(
 
 
 app.command()(compare)
+app.command()(judge_unknown)
 
 
 @app.command()

@@ -7,32 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from models.conformal import ConformalTable
 from models.metrics import Evaluation
-from models.preprocess import Preprocessing
 from models.scaling import CountScaling
+from models.unknown import UnknownRule
+from training.asked import ask_network, wanted_by
 from training.config import RunConfig
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.split import split_by_folds
 from training.evaluate import class_indices
-from training.inference import evaluation_cache, network_logits, places_of
+from training.inference import evaluation_cache
 from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
 from training.trainer import train
 from training.trust import Fitted, Judged, evaluate_judged, fit
+from training.unknown_folds import FoldUnknown, answer_fold, judge_folds, share_of
+from training.unknown_photos import drawn_outsiders
 
 RESULT = "crossval.json"
 FITTED_ON = "photos that cross-validation's networks did not train on"
 
 
 class CrossValidation(BaseModel):
-    """What a cross-validation found. ``temperature``, ``scaling`` and ``conformal`` are fitted on all its photos, for
-    the weights that ship; the evaluation's own answers of a fold use what was fitted on the other folds alone.
+    """What a cross-validation found. ``temperature``, ``scaling``, ``conformal`` and ``unknown`` are fitted on all
+    its photos, for the weights that ship; the evaluation's own answers of a fold use what was fitted on the other
+    folds alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,7 @@ class CrossValidation(BaseModel):
     temperature: float
     scaling: CountScaling | None = None
     conformal: tuple[ConformalTable, ...] = ()
+    unknown: UnknownRule | None = None
     num_images: int
     evaluation: Evaluation
 
@@ -51,6 +55,7 @@ class _Judged:
     samples: tuple[Sample, ...]
     logits_NC: NDArray[np.float64]
     labels_N: NDArray[np.int64]
+    unknown: FoldUnknown | None = None
 
 
 def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: str) -> CrossValidation:
@@ -63,7 +68,10 @@ def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: s
         raise ValueError(
             f"{dataset.folder}: cross-validation needs a fold column with two folds or more in every row"
         )
-    judged = [_judge_fold(config, dataset, folder / f"fold-{fold}", fold, command) for fold in folds]
+    judged = [
+        _judge_fold(config, dataset, folder / f"fold-{fold}", fold, command, part=(number, len(folds)))
+        for number, fold in enumerate(folds)
+    ]
     left = prior_in_logits(config, dataset.info.training_counts)
     result = pool(judged, dataset, command, logit_prior=left)
     part = folder / f"{RESULT}.part"
@@ -72,14 +80,20 @@ def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: s
     return result
 
 
-def _judge_fold(config: RunConfig, dataset: Dataset, folder: Path, fold: str, command: str) -> _Judged:
-    part = dataset.with_samples(split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=config.seed))
-    begin_run(folder, config, dataset.folder, part.info.content_sha256, command)
-    network = train(config, part, folder)
-    samples = part.split("test")
-    cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
-    logits_NC = network_logits(network, cache, places_of(dataset, samples), torch.device("cpu"))
-    return _Judged(samples, logits_NC, class_indices(dataset, samples))
+def _judge_fold(
+    config: RunConfig, dataset: Dataset, folder: Path, fold: str, command: str, *, part: tuple[int, int]
+) -> _Judged:
+    without = dataset.with_samples(
+        split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=config.seed)
+    )
+    begin_run(folder, config, dataset.folder, without.info.content_sha256, command)
+    ask = ask_network(train(config, without, folder))
+    wanted = wanted_by(config)
+    outsiders = share_of(drawn_outsiders(wanted.size_px), *part)
+    samples, answers, unknown = answer_fold(
+        ask, evaluation_cache(dataset, wanted), without, wanted, outsiders
+    )
+    return _Judged(samples, answers.logits_NC, class_indices(dataset, samples), unknown)
 
 
 def pool(
@@ -101,19 +115,29 @@ def pool(
         for fold in judged
     ]
     whole = fitted(judged)
-    accuracies = ", ".join(f"{(fold.logits_NC.argmax(1) == fold.labels_N).mean():.1%}" for fold in judged)
-    note = (
-        f"{len(judged)}-fold cross-validation: each photo was judged by a network trained without its fold "
-        f"(accuracy by fold {accuracies}). The weights of this bundle were trained on all folds."
-    )
+    evaluation = evaluate_judged(parts, dataset, split="cross-validation", notes=(_note(judged),))
+    unknown = [fold.unknown for fold in judged if fold.unknown is not None]
+    rule = None
+    if len(unknown) == len(judged):
+        rule, report = judge_folds(unknown, dataset.groups, fitted_on=FITTED_ON)
+        evaluation = evaluation.model_copy(update={"unknown": report})
     return CrossValidation(
         command=command,
         data_sha256=dataset.info.content_sha256,
         temperature=whole.calibration.temperature,
         scaling=whole.calibration.scaling,
         conformal=whole.tables,
+        unknown=rule,
         num_images=whole.calibration.num_images,
-        evaluation=evaluate_judged(parts, dataset, split="cross-validation", notes=(note,)),
+        evaluation=evaluation,
+    )
+
+
+def _note(judged: list[_Judged]) -> str:
+    accuracies = ", ".join(f"{(fold.logits_NC.argmax(1) == fold.labels_N).mean():.1%}" for fold in judged)
+    return (
+        f"{len(judged)}-fold cross-validation: each photo was judged by a network trained without its fold "
+        f"(accuracy by fold {accuracies}). The weights of this bundle were trained on all folds."
     )
 
 

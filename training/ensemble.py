@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models import bundle
-from models.preprocess import Preprocessing
+from training.asked import ask_run
 from training.data.prepared import Dataset, read_dataset
-from training.inference import evaluation_cache, network_logits
-from training.prior import remaining_log_prior
 from training.run_folder import read_run
-from training.trained import load_run
 
 
 class Ensemble(nn.Module):
@@ -33,10 +30,8 @@ def run_logits(
     run: Path, dataset: Dataset, places: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Logits [N, C] of a finished run, and log of the prior in them [C] where it can be derived. Raises ValueError."""
-    config, classifier = load_run(run, len(dataset.labels))
-    cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
-    logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
-    return logits_NC, remaining_log_prior(config, dataset.info.training_counts)
+    asked = ask_run(run, dataset)
+    return asked.ask(asked.photos, places).logits_NC, asked.log_prior_C
 
 
 def ensemble_logits(

@@ -6,7 +6,7 @@ Legend: B batch, N photos, H W pixels, C classes.
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from models.groups import GROUPS
 from models.metrics import Evaluation
 from models.predictions import Prediction, Predictions
 from models.preprocess import Preprocessing
+from models.unknown import Space, UnknownRule
+from training.asked import ask_network
 from training.backbones import Backbone
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
@@ -39,6 +41,8 @@ from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
 from training.trust import Fitted, Judged, evaluate_judged, fit
+from training.unknown_photos import drawn_outsiders, fit_unknown, judged_part, trained_space
+from training.unknown_report import unknown_report
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 NUM_PARITY_PHOTOS = 64
@@ -124,6 +128,8 @@ class _Judgement:
     fitted: Fitted
     commands: tuple[str, ...]
     predictions: Predictions | None = None
+    unknown: UnknownRule | None = None
+    space: Space | None = None
 
 
 def export(
@@ -144,7 +150,7 @@ def export(
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     run = read_run(folder)
     judgement = (
-        _cross_validated(crossval, dataset)
+        _cross_validated(crossval, classifier, dataset, cache)
         if crossval
         else _judged_on_test(config, classifier, dataset, cache)
     )
@@ -162,10 +168,13 @@ def export(
         readme=readme,
         predictions=judgement.predictions,
         golden=golden_answers(onnx, config.size_px),
+        unknown=judgement.space,
     )
 
 
-def _cross_validated(crossval: CrossValidation, dataset: Dataset) -> _Judgement:
+def _cross_validated(
+    crossval: CrossValidation, classifier: Classifier, dataset: Dataset, cache: PhotoCache
+) -> _Judgement:
     if crossval.data_sha256 != dataset.info.content_sha256:
         raise ValueError("the cross-validation was made on other data than the run")
     calibration = Calibration(
@@ -174,7 +183,11 @@ def _cross_validated(crossval: CrossValidation, dataset: Dataset) -> _Judgement:
         fitted_on=FITTED_ON,
         num_images=crossval.num_images,
     )
-    return _Judgement(crossval.evaluation, Fitted(calibration, crossval.conformal), (crossval.command,))
+    judgement = _Judgement(crossval.evaluation, Fitted(calibration, crossval.conformal), (crossval.command,))
+    if crossval.unknown is None:
+        return judgement
+    trained = trained_space(ask_network(classifier), cache, dataset)
+    return replace(judgement, unknown=crossval.unknown, space=trained.space)
 
 
 def _judged_on_test(
@@ -183,18 +196,28 @@ def _judged_on_test(
     samples, calibration = dataset.split("test"), dataset.split("val")
     if not samples:
         raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
-    counts, device = dataset.info.training_counts, torch.device("cpu")
+    counts, ask = dataset.info.training_counts, ask_network(classifier)
+    validated, validated_N = ask(cache, places_of(dataset, calibration)), class_indices(dataset, calibration)
     fitted = fit(
-        network_logits(classifier, cache, places_of(dataset, calibration), device),
-        class_indices(dataset, calibration),
+        validated.logits_NC,
+        validated_N,
         counts,
         logit_prior=prior_in_logits(config, counts),
         fitted_on=CALIBRATED_ON,
     )
-    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), device)
-    evaluation = evaluate_judged([Judged(samples, logits_NC, fitted)], dataset, split="test")
-    named = _predictions(calibrated(logits_NC, fitted.calibration, counts), dataset, samples)
-    return _Judgement(evaluation, fitted, (), named)
+    answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
+    judged = [Judged(samples, answers.logits_NC, fitted)]
+    evaluation = evaluate_judged(judged, dataset, split="test")
+    named = _predictions(calibrated(answers.logits_NC, fitted.calibration, counts), dataset, samples)
+    size_px = config.size_px
+    unknown = fit_unknown(
+        ask, cache, dataset, validated, validated_N, size_px=size_px, fitted_on=CALIBRATED_ON
+    )
+    if unknown is None:
+        return _Judgement(evaluation, fitted, (), named)
+    part = judged_part(ask, unknown, answers, labels_N, drawn_outsiders(size_px))
+    evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
+    return _Judgement(evaluation, fitted, (), named, unknown.rule, unknown.trained.space)
 
 
 def _predictions(
@@ -231,6 +254,7 @@ def _card(
         logit_prior=prior_in_logits(config, dataset.info.training_counts),
         calibration=judgement.fitted.calibration,
         conformal=judgement.fitted.tables,
+        unknown=judgement.unknown,
         figures=_figures(judgement.evaluation),
         limits=text.limits,
         provenance=Provenance(

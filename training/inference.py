@@ -1,6 +1,7 @@
 """Labelled photos -> logits, by a trained run or by a bundle. Both see exactly what serving would."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -13,7 +14,7 @@ from models.bundle import Bundle
 from models.preprocess import Preprocessing
 from training.classifier import Classifier
 from training.data.cache import PhotoCache, open_cache
-from training.data.dataset import EvaluationViews
+from training.data.dataset import EvaluationViews, Photos
 from training.data.index import Sample
 from training.data.prepared import Dataset
 
@@ -31,17 +32,39 @@ def places_of(dataset: Dataset, samples: Sequence[Sample]) -> list[int]:
     return [by_row[sample.row] for sample in samples]
 
 
+class Answers(NamedTuple):
+    """What a network says of N photos: logits [N, C] and L2-normalised embeddings [N, D], both float64."""
+
+    logits_NC: NDArray[np.float64]
+    embeddings_ND: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> "Answers":
+        """Answers of batches, one after the other."""
+        if not parts:
+            return cls(np.zeros((0, 0)), np.zeros((0, 0)))
+        logits, embeddings = zip(*parts, strict=True)
+        return cls(np.concatenate(logits).astype(np.float64), np.concatenate(embeddings).astype(np.float64))
+
+
 @torch.inference_mode()
+def network_answers(
+    classifier: Classifier, cache: Photos, places: Sequence[int], device: torch.device
+) -> Answers:
+    """Float32 answers of a network in evaluation mode, widened."""
+    classifier.eval()
+    parts = []
+    for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE):
+        found = classifier.outputs(to_pixels(batch, device))
+        parts.append((found.logits_BC.float().cpu().numpy(), found.embedding_BD.float().cpu().numpy()))
+    return Answers.joined(parts)
+
+
 def network_logits(
-    classifier: Classifier, cache: PhotoCache, places: Sequence[int], device: torch.device
+    classifier: Classifier, cache: Photos, places: Sequence[int], device: torch.device
 ) -> NDArray[np.float64]:
     """Float32 logits [N, C] of a network in evaluation mode, widened to float64."""
-    classifier.eval()
-    parts = [
-        classifier(to_pixels(batch, device)).float().cpu().numpy()
-        for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE)
-    ]
-    return np.concatenate(parts).astype(np.float64) if parts else np.zeros((0, 0))
+    return network_answers(classifier, cache, places, device).logits_NC
 
 
 @torch.inference_mode()
@@ -64,11 +87,10 @@ def to_pixels(images_BHWC: Tensor, device: torch.device) -> Tensor:
     return images_BHWC.to(device).permute(0, 3, 1, 2).float()
 
 
-def bundle_logits(bundle: Bundle, cache: PhotoCache, places: Sequence[int]) -> NDArray[np.float64]:
-    """Logits [N, C] of a bundle's ONNX graph, on the CPU."""
+def bundle_answers(bundle: Bundle, cache: Photos, places: Sequence[int]) -> Answers:
+    """Answers of a bundle's ONNX graph, on the CPU."""
     session = onnxruntime.InferenceSession(bundle.onnx, providers=["CPUExecutionProvider"])
-    parts = [
-        session.run(["logits"], {"image": batch.numpy()})[0]
-        for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE)
-    ]
-    return np.concatenate(parts).astype(np.float64)
+    batches = DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE)
+    return Answers.joined(
+        [tuple(session.run(["logits", "embedding"], {"image": batch.numpy()})) for batch in batches]
+    )

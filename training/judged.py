@@ -1,19 +1,30 @@
 """Runs or a bundle on one split -> their logits, how they are read, and the Evaluation. Legend: N photos, C classes."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models import bundle
 from models.metrics import Evaluation
+from training.asked import ask_bundle, ask_run
+from training.data.index import Sample
 from training.data.prepared import Dataset
-from training.ensemble import ensemble_logits, run_logits
+from training.ensemble import ensemble_logits
 from training.evaluate import class_indices
-from training.inference import bundle_logits, evaluation_cache, places_of
+from training.inference import places_of
 from training.prior import kind_of_prior
-from training.target_prior import answer_for, prior_of_card
+from training.target_prior import answer_for
 from training.trust import NOTHING_FITTED, Fitted, Judged, evaluate_judged, fit
+from training.unknown_photos import (
+    FittedUnknown,
+    drawn_outsiders,
+    fit_unknown,
+    judged_part,
+    shipped_space,
+)
+from training.unknown_report import Part, unknown_report
 
 SEEN = ("train", "val")
 """Splits that a network or its calibration saw: nothing is said there of how far answers can be trusted."""
@@ -32,45 +43,87 @@ def evaluate_models(
     if not samples:
         raise ValueError(f"{dataset.folder}: no photo is in split {split!r}")
     with_trust = split not in SEEN and log_target_C is None
-    logits_NC, prior_C, fitted = _answers(models, dataset, split, calibrate=with_trust)
+    answered = _answers(models, dataset, split, calibrate=with_trust)
+    logits_NC = answered.logits_NC
     if log_target_C is not None:
-        logits_NC = answer_for(logits_NC, prior_C, log_target_C)
-    judged = Judged(samples, logits_NC, fitted)
-    return evaluate_judged([judged], dataset, split=split, with_trust=with_trust)
+        logits_NC = answer_for(logits_NC, answered.log_prior_C, log_target_C)
+    judged = Judged(samples, logits_NC, answered.fitted)
+    evaluation = evaluate_judged([judged], dataset, split=split, with_trust=with_trust)
+    if answered.unknown is None or not with_trust:
+        return evaluation
+    report = unknown_report([answered.unknown], dataset.groups)
+    return evaluation.model_copy(update={"unknown": report})
 
 
-def _answers(
-    models: list[Path], dataset: Dataset, split: str, *, calibrate: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Fitted]:
-    """Logits, log of the prior in them where it is known, and how they are read."""
-    places = places_of(dataset, dataset.split(split))
+class _Answered(NamedTuple):
+    """Logits, log of the prior in them where it is known, how they are read, and what is unknown where it is told."""
+
+    logits_NC: NDArray[np.float64]
+    log_prior_C: NDArray[np.float64] | None
+    fitted: Fitted
+    unknown: Part | None = None
+
+
+def _answers(models: list[Path], dataset: Dataset, split: str, *, calibrate: bool) -> _Answered:
+    samples, calibration = dataset.split(split), dataset.split("val") if calibrate else ()
+    places = places_of(dataset, samples)
     if len(models) == 1 and (models[0] / bundle.CARD).exists():
-        return _bundle_answers(models[0], dataset, places)
-    calibration = dataset.split("val") if calibrate else ()
-    everything = [*places, *places_of(dataset, calibration)]
-    logits_NC, prior_C = (
-        ensemble_logits(models, dataset, everything)
-        if len(models) > 1
-        else run_logits(models[0], dataset, everything)
+        return _bundle_answers(models[0], dataset, samples, judge=calibrate)
+    if len(models) == 1:
+        return _run_answers(models[0], dataset, samples, calibration)
+    logits_NC, prior_C = ensemble_logits(models, dataset, [*places, *places_of(dataset, calibration)])
+    fitted = _fitted(logits_NC[len(places) :], dataset, calibration, prior_C)
+    return _Answered(logits_NC[: len(places)], prior_C, fitted)
+
+
+def _run_answers(
+    run: Path, dataset: Dataset, samples: tuple[Sample, ...], calibration: tuple[Sample, ...]
+) -> _Answered:
+    asked = ask_run(run, dataset)
+    answers = asked.ask(asked.photos, places_of(dataset, samples))
+    if not calibration:
+        return _Answered(answers.logits_NC, asked.log_prior_C, NOTHING_FITTED)
+    validated = asked.ask(asked.photos, places_of(dataset, calibration))
+    fitted = _fitted(validated.logits_NC, dataset, calibration, asked.log_prior_C)
+    size_px, labels_N = asked.wanted.size_px, class_indices(dataset, calibration)
+    unknown = fit_unknown(
+        asked.ask, asked.photos, dataset, validated, labels_N, size_px=size_px, fitted_on=CALIBRATED_ON
     )
+    part = unknown and judged_part(
+        asked.ask, unknown, answers, class_indices(dataset, samples), drawn_outsiders(size_px)
+    )
+    return _Answered(answers.logits_NC, asked.log_prior_C, fitted, part)
+
+
+def _fitted(
+    logits_NC: NDArray[np.float64],
+    dataset: Dataset,
+    calibration: tuple[Sample, ...],
+    prior_C: NDArray[np.float64] | None,
+) -> Fitted:
+    if not calibration:
+        return NOTHING_FITTED
     counts = dataset.info.training_counts
-    fitted = NOTHING_FITTED
-    if calibration:
-        fitted = fit(
-            logits_NC[len(places) :],
-            class_indices(dataset, calibration),
-            counts,
-            logit_prior=kind_of_prior(prior_C, counts),
-            fitted_on=CALIBRATED_ON,
-        )
-    return logits_NC[: len(places)], prior_C, fitted
+    return fit(
+        logits_NC,
+        class_indices(dataset, calibration),
+        counts,
+        logit_prior=kind_of_prior(prior_C, counts),
+        fitted_on=CALIBRATED_ON,
+    )
 
 
-def _bundle_answers(
-    model: Path, dataset: Dataset, places: list[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Fitted]:
+def _bundle_answers(model: Path, dataset: Dataset, samples: tuple[Sample, ...], *, judge: bool) -> _Answered:
     read = bundle.read(model)
-    if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
-        raise ValueError(f"{model}: its species list is not that of {dataset.folder}")
-    logits_NC = bundle_logits(read, evaluation_cache(dataset, read.card.preprocessing), places)
-    return logits_NC, prior_of_card(read.card), Fitted.of_card(read.card)
+    asked = ask_bundle(read, dataset)
+    answers = asked.ask(asked.photos, places_of(dataset, samples))
+    part = None
+    if judge and read.card.unknown is not None and read.unknown is not None:
+        part = judged_part(
+            asked.ask,
+            FittedUnknown(read.card.unknown, shipped_space(read.unknown)),
+            answers,
+            class_indices(dataset, samples),
+            drawn_outsiders(asked.wanted.size_px),
+        )
+    return _Answered(answers.logits_NC, asked.log_prior_C, Fitted.of_card(read.card), part)

@@ -3,13 +3,19 @@
 from collections.abc import Iterator
 
 from models.evaluation import Estimate, Evaluation
+from training.unknown_lines import unknown_lines
 
 SHOWN_ALPHA = 0.1
 
 
 def trust_lines(evaluation: Evaluation) -> list[str]:
     """What a table says of how far answers can be trusted; nothing for an evaluation that does not know."""
-    return [*_calibration(evaluation), *_prediction_sets(evaluation), *_roll_up(evaluation)]
+    return [
+        *_calibration(evaluation),
+        *_prediction_sets(evaluation),
+        *_roll_up(evaluation),
+        *unknown_lines(evaluation.unknown),
+    ]
 
 
 def _calibration(evaluation: Evaluation) -> Iterator[str]:

@@ -14,6 +14,7 @@ from models.bundle import Bundle
 from models.card import ModelCard
 from models.decision import RollUp
 from models.metrics import Evaluation
+from models.unknown import UnknownJudge
 
 EngineAnswer: TypeAlias = Outputs
 """Logits [N, C], embedding [N, D], and features [N, D, h, w] where they were asked for."""
@@ -30,6 +31,8 @@ class DeployedModel:
     rollup: RollUp
     session: OnnxSession
     runner: Runner
+    unknown: UnknownJudge | None = None
+    """None for a bundle that does not say when something is unknown."""
 
 
 class Engine:
@@ -70,6 +73,7 @@ class Engine:
             rollup=RollUp(bundle.card.taxa),
             session=session,
             runner=runner,
+            unknown=_unknown_judge(bundle),
         )
 
     def swap(self, prepared: DeployedModel) -> None:
@@ -105,3 +109,8 @@ class Engine:
     def close(self) -> None:
         """End the threads. Nothing runs any more."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _unknown_judge(bundle: Bundle) -> UnknownJudge | None:
+    rule, space = bundle.card.unknown, bundle.unknown
+    return None if rule is None or space is None else UnknownJudge(rule, space, bundle.card.groups)

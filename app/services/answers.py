@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.decision import DecisionKind
 from models.groups import Group
 from models.metrics import SpeciesMetrics
+from models.photo_faults import PhotoFault
 from models.photo_quality import PhotoWarning
 from models.taxonomy import Taxon
+from models.unknown_kind import UnknownKind
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,6 +33,35 @@ class AnsweringModel(_Answer):
     epoch: int
 
 
+class UnknownAnswer(_Answer):
+    """Why nothing is named, with the figures that say so."""
+
+    kind: Annotated[
+        UnknownKind,
+        Field(
+            description="`not_a_moth`, `unknown_moth` (a moth that this model does not know), `unclear` (not a known "
+            "species; a moth or not cannot be told), `poor_photo`, or `undecided` (like known species, none is sure)."
+        ),
+    ]
+    score: Annotated[
+        float | None,
+        Field(
+            description="The model's score for unknown things, mean over the photos; null for models without one."
+        ),
+    ]
+    threshold: Annotated[
+        float | None, Field(description="Above it a photo that is named a species of this group is unknown.")
+    ]
+    false_rejection: Annotated[
+        Probability | None,
+        Field(description="Share of photos of known species that are above the threshold, by its fitting."),
+    ]
+    faults: Annotated[
+        tuple[tuple[PhotoFault, ...], ...],
+        Field(description="Faults of each photo, in their order: what was measured and its limit."),
+    ]
+
+
 class DecisionAnswer(_Answer):
     """What the answer commits to: the lowest rank that reaches the asked reliability, or ``unknown``."""
 
@@ -41,6 +72,12 @@ class DecisionAnswer(_Answer):
         Probability | None,
         Field(description="Calibrated probability that `taxon` is right; null for unknown."),
     ]
+    unknown: Annotated[
+        UnknownAnswer | None,
+        Field(
+            description="Where `kind` is `unknown`: why. Null else, and in answers from before it was told."
+        ),
+    ] = None
 
 
 class Evidence(_Answer):

@@ -22,6 +22,7 @@ from app.services.answers import (
     PredictionSet,
     SetTaxon,
 )
+from app.services.unknown import settle_unknown
 from models import decision
 
 COVERAGE = 0.9
@@ -52,16 +53,24 @@ def compose(
     logits: NDArray[np.float32],
     photos: Sequence[SeenPhoto],
     *,
+    embeddings: NDArray[np.float32],
     top_k: int,
     reliability: float,
     sighting: Sighting,
     explanation: Explanation | None,
 ) -> IdentifyAnswer:
-    """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list."""
+    """The answer for N photos of one animal. logits: float32 [N, C], embeddings: float32 [N, D]."""
     each = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
     combined = decision.combine_photos(each) if len(each) > 1 else each[0]
     scores = logits.mean(axis=0)
-    decided = deployed.rollup.decide(combined, reliability)
+    decided, unknown = settle_unknown(
+        deployed.unknown,
+        deployed.rollup.decide(combined, reliability),
+        logits,
+        embeddings,
+        int(np.argmax(combined)),
+        [photo.decoded for photo in photos],
+    )
     return IdentifyAnswer(
         id=identification_id,
         created_at=created_at,
@@ -72,7 +81,11 @@ def compose(
             epoch=deployed.epoch,
         ),
         decision=DecisionAnswer(
-            kind=decided.kind, reason=decided.reason, taxon=decided.taxon, probability=decided.probability
+            kind=decided.kind,
+            reason=decided.reason,
+            taxon=decided.taxon,
+            probability=decided.probability,
+            unknown=unknown,
         ),
         predictions=tuple(
             _prediction(deployed, index, float(combined[index]), float(scores[index]))

@@ -121,6 +121,7 @@ class IdentifyService:
             deployed,
             np.concatenate([each.outputs.logits for each in seen]),
             [SeenPhoto(data, each.photo) for data, each in zip(request.photos, seen, strict=True)],
+            embeddings=np.concatenate([each.outputs.embedding for each in seen]),
             top_k=request.top_k,
             reliability=reliability,
             sighting=request.sighting,

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
 from app.web.formatting import count_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
+from app.web.unknown_words import unknown_words
 from app.web.views import IdentificationRecord, TaxonName
 from models.groups import Group
 
@@ -158,7 +159,9 @@ def _photo_notes(images: tuple[ImageAnswer, ...]) -> tuple[str, ...]:
 
 
 def _heading(decision: DecisionAnswer) -> TaxonName:
-    return TaxonName("Not named", italic=False) if decision.taxon is None else taxon_name(decision.taxon)
+    if decision.taxon is None:
+        return TaxonName(unknown_words(decision).heading, italic=False)
+    return taxon_name(decision.taxon)
 
 
 def _standing(decision: DecisionAnswer) -> Literal["named", "unsure", "unnamed"]:
@@ -190,12 +193,8 @@ def _meaning(decision: DecisionAnswer) -> str:
 def _warning(answer: IdentifyAnswer) -> tuple[str | None, str | None]:
     decision = answer.decision
     if decision.taxon is None:
-        return (
-            "Do not record a name from this answer",
-            "The model is not sure of any species, genus or family. The animal may be a species that is not "
-            "in its list, the photo may show too little of it, or it may not be a moth. Another photo, from "
-            "above and with the wings flat, may help.",
-        )
+        words = unknown_words(decision)
+        return words.title, words.warning
     name = decision.taxon.display_name
     if decision.kind in ("genus", "family"):
         return (
@@ -267,6 +266,6 @@ def _set_sentence(answer: IdentifyAnswer) -> str:
 def _announcement(decision: DecisionAnswer, name: TaxonName) -> str:
     """What a screen reader says when the answer arrives."""
     if decision.probability is None:
-        return "Not named: no species, genus or family is sure enough."
+        return unknown_words(decision).spoken
     common = f", {name.common}" if name.common else ""
     return f"{_eyebrow(decision)}: {name.text}{common}, {probability_words(decision.probability)} probable."

@@ -8,7 +8,7 @@ import pytest
 from models import bundle
 from training.data.prepared import Dataset
 from training.export import BundleText, export
-from training.inference import bundle_logits, evaluation_cache
+from training.inference import bundle_answers, evaluation_cache
 from training.recipes import make_recipe
 from training.run_folder import begin_run
 from training.trainer import train
@@ -34,7 +34,7 @@ def test_a_bundle_of_a_cosine_head_has_the_scale_inside_its_logits(
 ) -> None:
     written = exported("ldam_drw", tiny_dataset, tmp_path)
     photos = evaluation_cache(tiny_dataset, written.card.preprocessing)
-    logits = bundle_logits(written, photos, range(len(tiny_dataset.samples)))
+    logits = bundle_answers(written, photos, range(len(tiny_dataset.samples))).logits_NC
     assert 1.0 < np.abs(logits).max() <= 30.0 * (1 + 1e-5)
     assert written.card.logit_prior == "none"
 

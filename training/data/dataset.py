@@ -1,9 +1,11 @@
 """Batches of pixels and labels. Training views depend on (seed, epoch, photo) alone, at any number of workers."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -44,10 +46,19 @@ def view_seed(seed: int, epoch: int, place: int, repetition: int = 0) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
+class Photos(Protocol):
+    """Photos of one size by their place, such as a cache of them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3]."""
+
+
 class EvaluationViews(Dataset[Tensor]):
     """Photos as serving would see them: uint8 [size_px, size_px, 3]."""
 
-    def __init__(self, cache: PhotoCache, places: Sequence[int]) -> None:
+    def __init__(self, cache: Photos, places: Sequence[int]) -> None:
         self._cache, self._places = cache, places
 
     def __len__(self) -> int:

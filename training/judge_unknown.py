@@ -1,0 +1,122 @@
+"""``judge-unknown``: a run, a bundle or a cross-validation against photos of what it does not know."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models import bundle
+from models.evaluation import UnknownReport
+from models.preprocess import Preprocessing
+from training.asked import Asked, ask_bundle, ask_run
+from training.crossval import FITTED_ON
+from training.data.dataset import Photos
+from training.data.prepared import Dataset, read_dataset
+from training.data.split import split_by_folds
+from training.evaluate import class_indices
+from training.inference import places_of
+from training.judged import CALIBRATED_ON, SEEN
+from training.outsiders import PhotoFiles, read_outsiders
+from training.unknown_folds import answer_fold, judge_folds, share_of
+from training.unknown_lines import unknown_lines
+from training.unknown_photos import (
+    FittedUnknown,
+    drawn_outsiders,
+    fit_unknown,
+    judged_part,
+    shipped_space,
+)
+from training.unknown_report import unknown_report
+
+Paths = Mapping[str, tuple[Path, ...]]
+
+
+def judge_unknown(
+    model: Annotated[
+        Path, typer.Argument(help="Run folder, bundle folder, or the folder of a cross-validation.")
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Folder that `prepare` made: the known species.")],
+    outsiders: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER or NAME=CSV?column=value; may be repeated.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Known photos to judge with; a cross-validation has its own.")
+    ] = "test",
+    limit: Annotated[int, typer.Option(min=1, help="Photos of each kind of outsider, drawn by lot.")] = 600,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Judge how well a model tells what it does not know: drawn pictures, and photos that you name.
+
+    Example: python -m training judge-unknown runs/mine --data data/mine --outsiders "butterflies=photos/butterflies"
+    """
+    paths = dict(read_outsiders(words, limit) for words in outsiders or [])
+    report = judge(model, read_dataset(data), paths, split=split)
+    typer.echo(report.model_dump_json(indent=1) if as_json else "\n".join(unknown_lines(report)))
+
+
+def judge(model: Path, dataset: Dataset, outsiders: Paths, *, split: str = "test") -> UnknownReport:
+    """The report on a run or a bundle with the photos of ``split``, or on a cross-validation with those of its folds.
+
+    Raises ValueError.
+    """
+    folds = sorted(model.glob("fold-*/"))
+    if folds:
+        return _judge_folds(folds, dataset, outsiders)
+    if split in SEEN or not dataset.split(split):
+        raise ValueError(
+            f"{dataset.folder}: known photos must be ones that were neither trained on nor calibrated with, and "
+            f"split {split!r} has none; give --split test, or the folder of a cross-validation"
+        )
+    shipped = (model / bundle.CARD).exists()
+    asked, fitted = _bundle(model, dataset) if shipped else _run(model, dataset)
+    samples = dataset.split(split)
+    part = judged_part(
+        asked.ask,
+        fitted,
+        asked.ask(asked.photos, places_of(dataset, samples)),
+        class_indices(dataset, samples),
+        _all_outsiders(outsiders, asked.wanted),
+    )
+    return unknown_report([part], dataset.groups)
+
+
+def _all_outsiders(paths: Paths, wanted: Preprocessing) -> dict[str, Photos]:
+    drawn = drawn_outsiders(wanted.size_px)
+    return {**drawn, **{name: PhotoFiles(found, wanted) for name, found in paths.items()}}
+
+
+def _bundle(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:
+    read = bundle.read(model)
+    if read.card.unknown is None or read.unknown is None:
+        raise ValueError(f"{model}: does not say when something is unknown; export it again from its run")
+    return ask_bundle(read, dataset), FittedUnknown(read.card.unknown, shipped_space(read.unknown))
+
+
+def _run(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:
+    asked, validation = ask_run(model, dataset), dataset.split("val")
+    fitted = fit_unknown(
+        asked.ask,
+        asked.photos,
+        dataset,
+        asked.ask(asked.photos, places_of(dataset, validation)),
+        class_indices(dataset, validation),
+        size_px=asked.wanted.size_px,
+        fitted_on=CALIBRATED_ON,
+    )
+    if fitted is None:
+        raise ValueError(
+            f"{dataset.folder}: has no validation photos to fit a threshold on; prepare it with some"
+        )
+    return asked, fitted
+
+
+def _judge_folds(folders: list[Path], dataset: Dataset, outsiders: Paths) -> UnknownReport:
+    judged = []
+    for number, folder in enumerate(folders):
+        fold = folder.name.removeprefix("fold-")
+        without = dataset.with_samples(split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=0))
+        asked = ask_run(folder, without)
+        mine = share_of(_all_outsiders(outsiders, asked.wanted), number, len(folders))
+        judged.append(answer_fold(asked.ask, asked.photos, without, asked.wanted, mine)[2])
+    return judge_folds(judged, dataset.groups, fitted_on=FITTED_ON)[1]
