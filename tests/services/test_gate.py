@@ -15,6 +15,7 @@ from app.services.promotion import Wanted
 from app.services.registry import prepare_registry
 from app.settings import Settings
 from models import bundle
+from tests.conftest import store_folder
 from tests.tiny_bundle import write_tiny_bundle
 
 WORSE = "1.2.0"
@@ -23,7 +24,7 @@ WORSE = "1.2.0"
 @pytest.fixture
 async def harmful(settings: Settings, sessions: Sessions, tmp_path: Path) -> Settings:
     """A registered store with a candidate, 1.2.0, that loses half of the tail."""
-    store = Path(shutil.copytree(settings.store, tmp_path / "store"))
+    store = Path(shutil.copytree(store_folder(settings), tmp_path / "store"))
     write_tiny_bundle(store, "tiny-moths", WORSE, seed=5)
     await prepare_registry(sessions, store)
     return settings.model_copy(update={"store": store})
