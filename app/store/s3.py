@@ -105,7 +105,7 @@ class S3Store:
                 for name, expected in parse_sums(sums).items():
                     if self._download(f"{path}/{name}", folder / name, name) != expected:
                         raise BundleError(f"{name}: what the bucket has is not what {SUMS} says")
-            except NotFoundError as error:
+            except (NotFoundError, FileNotFoundError) as error:  # the library raises either
                 raise BundleError(f"{path}: is not in the bucket, or not whole") from error
             except BaseError as error:
                 raise self._unavailable("read", error) from error

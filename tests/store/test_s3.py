@@ -1,4 +1,4 @@
-"""Bundles in a bucket of a real S3 server (moto's, as a program of its own): fetched once, checked, kept on the disk."""
+"""Bundles in a bucket of a real S3 server (moto's, a program of its own): fetched once, checked, kept on the disk."""
 
 import os
 import re
@@ -180,7 +180,7 @@ def test_a_place_is_read_from_the_settings(tmp_path: Path) -> None:
     assert settings.store == S3Place("moth-bundles", "eu/2026", "http://minio:9000", tmp_path / "bundles")
     for wrong in ("s3://", "s3://A_B/x", "s3:/moths"):
         with pytest.raises(ValueError, match="s3://my-bundles"):
-            Settings(_env_file=None, store=wrong)  # type: ignore[arg-type]
+            Settings(_env_file=None, store=wrong)
 
 
 def test_a_replica_without_the_bundle_fetches_it(
