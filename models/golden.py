@@ -9,9 +9,10 @@ import io
 import zipfile
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 MAX_IMAGES = 8
 NUM_DRAWN = 4
@@ -22,6 +23,7 @@ Rounding on another CPU moves logits by some 1e-6 of their spread, TF32 on a GPU
 channels in another order, by 0.1 and more.
 """
 _MAX_HEADER_BYTES = 1024
+_Number = TypeVar("_Number", np.uint8, np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def _moth(x: NDArray[np.float64], y: NDArray[np.float64], rng: np.random.Generat
 def dump_golden(golden: Golden) -> bytes:
     """``golden.npz``. The same arrays give the same bytes."""
     stream = io.BytesIO()
-    np.savez_compressed(stream, images=golden.images, logits=golden.logits, embedding=golden.embedding)
+    arrays = {name: np.ascontiguousarray(array) for name, array in vars(golden).items()}
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
     return stream.getvalue()
 
 
@@ -72,9 +75,9 @@ def parse_golden(data: bytes, *, size_px: int, num_classes: int, embedding_dim: 
             names = sorted(archive.namelist())
             if names != ["embedding.npy", "images.npy", "logits.npy"]:
                 raise ValueError(f"holds {', '.join(names)[:200]}; expected images, logits and embedding")
-            images = _array(archive, "images", np.uint8, (size_px, size_px, 3))
-            logits = _array(archive, "logits", np.float32, (num_classes,))
-            embedding = _array(archive, "embedding", np.float32, (embedding_dim,))
+            images = _array(archive, "images", np.dtype(np.uint8), (size_px, size_px, 3))
+            logits = _array(archive, "logits", np.dtype(np.float32), (num_classes,))
+            embedding = _array(archive, "embedding", np.dtype(np.float32), (embedding_dim,))
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f"cannot be unpacked ({type(error).__name__})") from error
     if not len(images) == len(logits) == len(embedding):
@@ -85,15 +88,14 @@ def parse_golden(data: bytes, *, size_px: int, num_classes: int, embedding_dim: 
 
 
 def _array(
-    archive: zipfile.ZipFile, name: str, kind: DTypeLike, each: tuple[int, ...]
-) -> NDArray[np.generic]:
-    wanted = np.dtype(kind)
+    archive: zipfile.ZipFile, name: str, wanted: np.dtype[_Number], each: tuple[int, ...]
+) -> NDArray[_Number]:
     with archive.open(f"{name}.npy") as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{name} is in another version of the array format")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MAX_HEADER_BYTES)
         if dtype != wanted or fortran or shape[1:] != each or not 1 <= shape[0] <= MAX_IMAGES:
-            expected = f"{wanted} [1 to {MAX_IMAGES}, {', '.join(map(str, each))}]"
+            expected = f"{wanted} [1 to {MAX_IMAGES}, {', '.join(map(str, each))}] in C order"
             raise ValueError(f"{name} is {dtype} {list(shape)}; expected {expected}")
         num_bytes = prod(shape) * wanted.itemsize
         content = file.read(num_bytes)
@@ -115,7 +117,9 @@ def check_golden(golden: Golden, logits: NDArray[np.float32], embedding: NDArray
                 f"golden image {number}: a logit is off by {off:.1%} of their spread; {TOLERANCE:.0%} is allowed"
             )
     for number, (expected, found) in enumerate(zip(golden.embedding, embedding, strict=True)):
+        if not np.isfinite(found).all():
+            raise ValueError(f"golden image {number}: the embedding is not finite")
         lengths = float(np.linalg.norm(expected) * np.linalg.norm(found)) or 1.0
         cosine = float(expected.astype(np.float64) @ found) / lengths
-        if not cosine >= 1 - TOLERANCE:
+        if cosine < 1 - TOLERANCE:
             raise ValueError(f"golden image {number}: the embedding points elsewhere (cosine {cosine:.3f})")

@@ -4,6 +4,8 @@ A bundle's keys hold its hash, so that two uploads of one version at once never 
 them is the version. Credentials come from where AWS's own tools take them: environment or instance.
 """
 
+from __future__ import annotations  # for a type that the library has for type checkers only
+
 import hashlib
 import shutil
 import threading
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import obstore
 import structlog
@@ -22,6 +25,9 @@ from app.settings import S3Place
 from app.store.folder import sync_folder
 from app.store.incoming import new_place
 from models.bundle import MAX_BYTES, SUMS, BundleError, parse_sums
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.store")
 _CHUNK_BYTES = 1 << 20
@@ -74,7 +80,7 @@ class S3Store:
 
     @cached_property
     def _bucket(self) -> Bucket:
-        endpoint = {"endpoint": self.place.endpoint} if self.place.endpoint else {}
+        config: S3Config = {"endpoint": self.place.endpoint} if self.place.endpoint else {}
         return Bucket(
             self.place.bucket,
             prefix=self.place.prefix or None,
@@ -84,7 +90,7 @@ class S3Store:
                 "timeout": "300s",
             },
             retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=10)},
-            **endpoint,
+            config=config,
         )
 
     def _fetch(self, path: str, sha256: str, kept: Path) -> None:
@@ -99,7 +105,7 @@ class S3Store:
                 for name, expected in parse_sums(sums).items():
                     if self._download(f"{path}/{name}", folder / name, name) != expected:
                         raise BundleError(f"{name}: what the bucket has is not what {SUMS} says")
-            except NotFoundError as error:
+            except (NotFoundError, FileNotFoundError) as error:  # the library raises either
                 raise BundleError(f"{path}: is not in the bucket, or not whole") from error
             except BaseError as error:
                 raise self._unavailable("read", error) from error

@@ -12,6 +12,12 @@ async def additions(session: AsyncSession, model: str) -> list[AdditionRow]:
     return list(await session.scalars(query))
 
 
+async def addition_of(session: AsyncSession, model: str, version: str) -> AdditionRow | None:
+    """Who added a version; None where that was not kept yet."""
+    query = select(AdditionRow).where(AdditionRow.model == model, AdditionRow.version == version)
+    return await session.scalar(query)
+
+
 async def trusted_keys(session: AsyncSession) -> list[TrustedKeyRow]:
     """Every trusted key, by name."""
     return list(await session.scalars(select(TrustedKeyRow).order_by(TrustedKeyRow.name)))

@@ -30,7 +30,10 @@ MAX_WAITING = 4
 NO_GOLDEN = (
     "It carries no golden images, so nobody compared its answers here with those where it was exported."
 )
-NO_PREDICTIONS = "It carries no predictions, so it can be compared with other versions by its figures alone, not photo by photo."
+NO_PREDICTIONS = (
+    "It carries no predictions, so it can be compared with other versions by its figures alone, "
+    "not photo by photo."
+)
 UNKNOWN_SIGNER = "It is signed with a key that is not trusted here."
 
 
@@ -139,6 +142,7 @@ class Adder:
         if row is None:
             found = registry.found_of(card, sha256)
             row = await registry.add_version(session, found, path, actor=actor, signed_by=candidate.signed_by)
+        addition = await bundles.addition_of(session, card.name, card.version)
         row.path = path  # a version that moved to another store is added there once more
         await registry.deploy_new(session)
         deployed = (await registry.get_model(session, card.name)).deployed
@@ -146,7 +150,7 @@ class Adder:
             row=row,
             is_new=is_new,
             is_deployed=deployed is not None and deployed.version == card.version,
-            signed_by=candidate.signed_by,
+            signed_by=addition.signed_by if addition else None,
             notes=_notes(candidate.checked),
             species=SpeciesChanges(deployed.version if deployed else None),
         )

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -136,8 +137,13 @@ def _read(report: Path) -> dict[str, Any] | None:
 
 
 def _without(fault: str, folder: Path) -> str:
-    """A fault without the folder that the bundle was unpacked to, which is nobody's business."""
-    return fault.removeprefix(f"{folder.resolve()}: ").removeprefix(f"{folder}: ")
+    """A fault without the folder that the bundle was unpacked to, which is nobody's business.
+
+    >>> _without("/tmp/x/bundle: card.json is missing", Path("/tmp/x/bundle"))
+    'card.json: is missing'
+    """
+    short = fault.removeprefix(f"{folder.resolve()}: ").removeprefix(f"{folder}: ")
+    return short if short == fault else re.sub(r"^(\S+) ", r"\1: ", short)
 
 
 def _environment() -> dict[str, str]:
