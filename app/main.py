@@ -14,6 +14,7 @@ from app.db.session import Sessions, create_engine, create_sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
 from app.services.accounts import Passwords
+from app.services.adding.add import Adder
 from app.services.promotion import Deployer
 from app.services.rates import RateLimit
 from app.services.registry import Fault
@@ -21,6 +22,8 @@ from app.settings import Settings
 from app.web import (
     account_pages,
     accounts,
+    adding,
+    adding_pages,
     admin_pages,
     assets,
     catalogue_pages,
@@ -36,7 +39,7 @@ from app.web import (
     users_pages,
 )
 from app.web.dependencies import get_caller
-from app.web.middleware import BodyLimit, RequestContext
+from app.web.middleware import SMALL_BODY_BYTES, BodyLimit, RequestContext
 from app.web.strict import refuse_unknown_fields
 from models.preprocess import PhotoLimits
 
@@ -64,6 +67,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
     for module in (
         account_pages,
         accounts,
+        adding,
+        adding_pages,
         admin_pages,
         assets,
         catalogue_pages,
@@ -79,7 +84,15 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
     ):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
-    app.add_middleware(BodyLimit, limits={"/predict": settings.max_body_bytes})
+    bundle_body_bytes = settings.max_bundle_bytes + SMALL_BODY_BYTES  # its form has other fields
+    app.add_middleware(
+        BodyLimit,
+        limits={
+            "/predict": settings.max_body_bytes,
+            r"/models/[^/]+/versions/?$": bundle_body_bytes,
+            r"/admin/models/add/?$": bundle_body_bytes,
+        },
+    )
     app.add_middleware(
         RequestContext,
         trusted_hosts=settings.trusted_hosts,
@@ -113,6 +126,7 @@ def _add_accounts(app: FastAPI, sessions: Sessions) -> None:
     settings: Settings = app.state.settings
     storage = DatabaseStorage(sessions)
     app.state.sessions = sessions
+    app.state.adder = Adder(settings, sessions)
     app.state.passwords = Passwords()
     app.state.login_rate = RateLimit(storage, "login", settings.login_rate)
     app.state.setup_rate = RateLimit(storage, "setup", settings.setup_rate)

@@ -162,6 +162,39 @@ class PromotionRow(Table):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class AdditionRow(Table):
+    """Who added a version, one row a version. Triggers of the database refuse to change or delete a row.
+
+    ``signed_by``: name of the trusted key that signed it. Versions from before this was kept have no row.
+    """
+
+    __tablename__ = "addition"
+    __table_args__ = (
+        UniqueConstraint("model", "version"),
+        ForeignKeyConstraint(["model", "version"], ["version.model", "version.version"]),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(32))
+    sha256: Mapped[str] = mapped_column(String(64))
+    actor: Mapped[str] = mapped_column(Text)
+    signed_by: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TrustedKeyRow(Table):
+    """An Ed25519 public key (hex) whose signature under a bundle counts. ``fingerprint``: its SHA-256."""
+
+    __tablename__ = "trusted_key"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    public_key: Mapped[str] = mapped_column(String(64))
+    added_by: Mapped[str] = mapped_column(Text)
+    added_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
 class ProtectedSpeciesRow(Table):
     """A species whose recall no promotion may lower: kept by the admins, by label of the model's species list."""
 

@@ -52,13 +52,17 @@ class Engine:
         self._deployed: dict[str, DeployedModel] = {}
 
     def load(self, bundle: Bundle, epoch: int) -> DeployedModel:
-        """The bundle loaded and warmed, not yet answering: see ``swap``. Raises ProviderUnavailable."""
+        """The bundle loaded and warmed, not yet answering: see ``swap``.
+
+        Raises ProviderUnavailable, BundleError where it answers otherwise here than its golden images say.
+        """
         present = self._deployed.get(bundle.card.name)
         if present is not None and present.sha256 == bundle.sha256:
             session, runner = present.session, present.runner
         else:
             size_px = bundle.card.preprocessing.size_px
             session = OnnxSession(bundle.onnx, size_px=size_px, provider=self._asked_provider)
+            session.check(bundle.golden)
             kind = Together if session.is_accelerated else EachAlone
             runner = kind(session, self._executor)
         return DeployedModel(

@@ -20,7 +20,7 @@ from app.inference.engine import DeployedModel, Engine
 from app.services.gate import Assessment, assess, check_gate
 from app.services.papers import read_registered
 from app.services.registry import Fault, get_model, get_version
-from app.settings import Settings
+from app.settings import S3Place, Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
 MAX_REASON = 1000
@@ -170,7 +170,11 @@ class Deployer:
     """Brings this process's engine to what the database says is deployed, whole and only forwards."""
 
     def __init__(
-        self, engine: Engine, sessions: Sessions, store: Path, store_faults: Sequence[Fault] = ()
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        store: Path | S3Place,
+        store_faults: Sequence[Fault] = (),
     ) -> None:
         self._store_faults = tuple(store_faults)
         self._engine, self._sessions, self._store = engine, sessions, store
