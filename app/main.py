@@ -14,9 +14,13 @@ from app.db.session import Sessions, create_engine, create_sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
 from app.services.accounts import Passwords
+from app.services.beside import BesideDecoder
+from app.services.following import follow
 from app.services.promotion import Deployer
 from app.services.rates import RateLimit
 from app.services.registry import Fault
+from app.services.replicas import ReplicaState, Reporter
+from app.services.shadowing import Shadowing
 from app.settings import Settings
 from app.web import (
     account_pages,
@@ -104,8 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         sessions = create_sessions(database)
         _add_accounts(app, sessions)
         await _add_inference(app, sessions, stack)
-        following = asyncio.create_task(app.state.deployer.follow(settings.follow_s))
-        stack.push_async_callback(_cancel, following)
+        await _follow(app, sessions, stack)
         yield
 
 
@@ -122,19 +125,38 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
     settings: Settings = app.state.settings
     engine = Engine(provider=settings.provider, default_model=settings.default_model)
     stack.callback(engine.close)
-    decoder = DecodePool(
-        settings.decode_workers,
-        limits=PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels),
-        deadline_s=settings.decode_timeout_s,
-    )
+    limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    decoder = DecodePool(settings.decode_workers, limits=limits, deadline_s=settings.decode_timeout_s)
     stack.push_async_callback(decoder.stop)
+    beside = BesideDecoder(limits, settings.decode_timeout_s)
+    stack.push_async_callback(beside.stop)
     deployer = Deployer(engine, sessions, settings.store, app.state.store_faults)
     await asyncio.gather(decoder.start(), deployer.follow_once())
     app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
     serving.start(
-        app, settings, sessions=sessions, engine=engine, decoder=decoder, shared=DatabaseStorage(sessions)
+        app,
+        settings,
+        sessions=sessions,
+        engine=engine,
+        decoder=decoder,
+        shared=DatabaseStorage(sessions),
+        beside=beside,
     )
     stack.push_async_callback(serving.stop, app)
+
+
+async def _follow(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitStack) -> None:
+    """Bring this process to what the database says, now and from now on, and say there what it answers with."""
+    settings: Settings = app.state.settings
+    deployer: Deployer = app.state.deployer
+    shadowing: Shadowing = app.state.answering.shadowing
+    reporter = Reporter(
+        sessions, lambda: ReplicaState(answering=deployer.answering(), shadows=shadowing.counts())
+    )
+    await reporter.report_once()
+    stack.push_async_callback(reporter.leave)
+    looks = (deployer.follow_once, reporter.report_once, shadowing.follow_once)
+    stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

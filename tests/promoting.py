@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], bool]) -> float:
 
 def answering(server: Server) -> tuple[str, int]:
     """Version and epoch of tiny-moths that this replica itself answers with."""
-    for model in httpx.get(f"{server.url}/readyz").json()["models"]:
+    for model in httpx.get(f"{server.url}/readyz", timeout=60).json()["models"]:
         if model["name"] == MODEL:
             return model["version"], model["epoch"]
     raise AssertionError(f"{MODEL} is not deployed")

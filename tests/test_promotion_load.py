@@ -27,6 +27,7 @@ from tests.serving import Server
 
 NUM_PROMOTIONS = int(os.environ.get("PROMOTIONS", "100"))
 NUM_RACES = int(os.environ.get("RACES", "50"))
+PAUSE_S = 0.01
 AGREEMENT_S = 5.0
 """A bound of the contract, not a figure to beat: half a second is usual."""
 
@@ -65,6 +66,7 @@ class Load:
                     return seen
                 model = self._proof.ask(client, turn % len(self._proof.photos))["model"]
                 seen.append((model["epoch"], model["version"]))
+                self._ended.wait(PAUSE_S)
         raise AssertionError("never comes here")
 
     def check(self) -> None:
@@ -108,7 +110,9 @@ def test_promotions_and_rollbacks_under_load_cost_no_answer_and_mix_no_versions(
     assert max(seconds) <= AGREEMENT_S
 
 
-def test_of_two_admins_who_promote_at_once_one_wins_and_the_other_learns_of_it(replicas: list[Server]) -> None:
+def test_of_two_admins_who_promote_at_once_one_wins_and_the_other_learns_of_it(
+    replicas: list[Server],
+) -> None:
     key = admin_key(replicas[0])
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")  # noqa: T201 (shown when the test fails)
