@@ -37,6 +37,8 @@ from app.web import (
     promotion,
     registry,
     serving,
+    shadow,
+    shadow_pages,
     users_pages,
 )
 from app.web.dependencies import get_caller
@@ -79,6 +81,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         problems,
         promotion,
         registry,
+        shadow,
+        shadow_pages,
         users_pages,
     ):
         app.include_router(module.router)

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def hook_database(steps: Steps) -> None:
 
     event.listen(DatabaseEngine, "before_cursor_execute", before)
     event.listen(DatabaseEngine, "after_cursor_execute", after)
-    commit = DefaultDialect.do_commit
+    commit: Callable[[DefaultDialect, Any], None] = DefaultDialect.do_commit
 
     def do_commit(self: DefaultDialect, pooled: Any) -> None:
         what = ", ".join(written.pop(id(pooled.dbapi_connection), []))

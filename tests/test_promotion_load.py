@@ -59,7 +59,7 @@ class Load:
         ]
 
     def _ask(self, replica: Server, number: int) -> list[tuple[int, str]]:
-        seen = []
+        seen: list[tuple[int, str]] = []
         with httpx.Client(base_url=replica.url, timeout=60) as client:
             for turn in count(number):
                 if self._ended.is_set():

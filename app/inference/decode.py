@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.decode_process import DecodedPhoto, DecodeProcess, OnPixels
-from app.inference.niceness import lower
+from app.inference.niceness import lower_process
 from models.preprocess import PhotoError, PhotoLimits, PhotoTooLarge, Preprocessing, UndecodablePhoto, sniff
 
 MAX_MEMORY_BYTES = 1_000_000_000
@@ -51,7 +51,7 @@ class DecodeCounts:
 class DecodePool:
     """``num_workers`` decoding processes. ``start`` before use; ``stop`` kills them.
 
-    ``gives_way``: they have the lowest priority.
+    ``gives_way``: they have a low priority.
     """
 
     num_workers: int
@@ -216,7 +216,7 @@ class DecodePool:
         worker = await asyncio.to_thread(DecodeProcess.start, self.max_memory_bytes)
         self._workers.add(worker)
         if self.gives_way:
-            lower(worker.pid)
+            lower_process(worker.pid)
         try:
             await worker.ready()
         except BaseException:

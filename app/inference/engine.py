@@ -36,7 +36,7 @@ class DeployedModel:
 class Engine:
     """Deployed models by name. Raises ProviderUnavailable where the asked provider cannot be used.
 
-    ``gives_way``: its runs have the lowest priority. ``load`` may be called in any thread; the rest belongs to the
+    ``gives_way``: its runs have a low priority. ``load`` may be called in any thread; the rest belongs to the
     event loop.
     """
 

@@ -1,4 +1,4 @@
-"""Identifying beside the answers: the same way as theirs, at the lowest priority, keeping nothing.
+"""Identifying beside the answers: the same way as theirs, at a low priority, keeping nothing.
 
 What a candidate would answer, in a shadow or on uploaded photos, is what it will answer once it is deployed.
 """
@@ -14,7 +14,7 @@ from models.preprocess import PhotoLimits
 
 
 class BesideDecoder:
-    """One decoding process of the lowest priority, started when it is first needed."""
+    """One decoding process of low priority, started when it is first needed."""
 
     def __init__(self, limits: PhotoLimits, deadline_s: float) -> None:
         # It waits for whoever has the core: its deadline is for photos that never end, not for slow ones.

@@ -105,11 +105,12 @@ async def stop(session: AsyncSession, model: str, actor: str, reason: str) -> Sh
     await get_model(session, model)
     _check_reason(reason)
     present = await shadows.of_model(session, model)
-    event = present and _event(present, ShadowEventKind.STOPPED, actor, reason.strip())
-    if present is None or event is None or not await shadows.stop(session, model, present.version, event):
-        raise Conflict(f"No candidate of {model} answers in the shadow.")
-    log.info("shadow stopped", model=model, version=present.version)
-    return event
+    if present is not None:
+        event = _event(present, ShadowEventKind.STOPPED, actor, reason.strip())
+        if await shadows.stop(session, model, present.version, event):
+            log.info("shadow stopped", model=model, version=present.version)
+            return event
+    raise Conflict(f"No candidate of {model} answers in the shadow.")
 
 
 async def stop_deployed(session: AsyncSession, model: str, version: str, actor: str) -> None:
@@ -164,6 +165,12 @@ def _with_all(tallies: Sequence[Tally]) -> tuple[Tally, ...]:
         sum(each.num_deciding_alike for each in tallies),
     )
     return total, *(by_group.get(group, Tally(group, 0, 0, 0)) for group in GROUPS)
+
+
+async def words(session: AsyncSession, model: str) -> str | None:
+    """What runs in a model's shadow, in a few words."""
+    present = await shadows.of_model(session, model)
+    return f"{present.version} answers {present.share:.1%} of the requests in the shadow" if present else None
 
 
 async def events_of(session: AsyncSession, model: str) -> tuple[ShadowEventRow, ...]:

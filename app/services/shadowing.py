@@ -1,6 +1,6 @@
 """Candidates that answer beside the deployed versions: in this process, as the database says, and never in the way.
 
-An answer is offered once it is kept. What is offered waits in a short queue, runs at the lowest priority while a core
+An answer is offered once it is kept. What is offered waits in a short queue, runs at a low priority while a core
 is free, and is dropped where the queue is full: of all work this is the first to go.
 """
 
@@ -124,7 +124,7 @@ class Shadowing:
             await self.beside.load(bundle)
         except Exception as error:  # whatever is wrong with this candidate, the answers must go on
             running.failed_at = now
-            running.counts = running.counts.model_copy(update={"fault": str(error)})
+            running.counts = running.counts.model_copy(update={"fault": str(error) or type(error).__name__})
             log.error("a candidate cannot be loaded", bundle=wanted.path, fault=str(error))
         self._running[wanted.model] = running
 

@@ -136,7 +136,9 @@ async def shadow_report(name: ModelName, caller: ApiAdmin, session: Session) -> 
 
 
 @router.post("/{name}/shadow")
-async def start_shadow(name: ModelName, wanted: StartShadow, caller: ApiAdmin, session: Session) -> RunningShadow:
+async def start_shadow(
+    name: ModelName, wanted: StartShadow, caller: ApiAdmin, session: Session
+) -> RunningShadow:
     """Set a candidate beside the deployed version, in every replica. 409 where one runs already, says whose."""
     given = shadow.Shadow(name, wanted.version, wanted.share, caller.actor, wanted.reason)
     row: ShadowRow = await shadow.start(session, given)

@@ -11,6 +11,7 @@ from app.db.trial_tables import ShadowAnswerRow, ShadowEventRow
 from app.services.registry import ModelSummary
 from app.services.replicas import Replica
 from app.services.shadow import MAX_REASON, Report
+from app.web.naming import names_of
 from app.web.views import TaxonName
 from models.groups import GROUPS, Group
 from models.metrics import wilson
@@ -109,13 +110,15 @@ def shadow_view(
         name=summary.name,
         form_token=form_token,
         max_reason=MAX_REASON,
-        running=running and f"{running.version} answers {running.share:.1%} of the requests in the shadow.",
+        running=f"{running.version} answers {running.share:.1%} of the requests in the shadow."
+        if running
+        else None,
         version=pair.version if pair else None,
         deployed=pair.deployed if pair else deployed,
         candidates=tuple(row.version for row in reversed(summary.versions) if row.version != deployed),
         agreement=tuple(_agreement(tally) for tally in report.tallies),
         differences=tuple(_difference(row, names) for row in report.differences),
-        older_url=last and f"/admin/models/{summary.name}/shadow?before={last.identification_id}",
+        older_url=f"/admin/models/{summary.name}/shadow?before={last.identification_id}" if last else None,
         replicas=_replicas(summary.name, replicas) if running else (),
         events=tuple(event_view(event) for event in report.events),
         attempt=attempt,
@@ -148,15 +151,11 @@ def _difference(row: ShadowAnswerRow, names: Mapping[str, TaxonName]) -> Differe
         identification_id=row.identification_id,
         created_at=row.created_at,
         group=next((group for group in GROUPS if group == row.group), None),
-        deployed_name=_name(row.deployed_label, names),
+        deployed_name=names_of([row.deployed_label], names)[0],
         deployed_words=f"{row.deployed_probability:.0%}, decided: {row.deployed_decision}",
-        name=_name(row.label, names),
+        name=names_of([row.label], names)[0],
         words=f"{row.probability:.0%}, decided: {row.decision}",
     )
-
-
-def _name(label: str, names: Mapping[str, TaxonName]) -> TaxonName:
-    return names[label] if label in names else TaxonName(label=label, scientific=None, vernacular=None)
 
 
 def _replicas(model: str, found: Sequence[Replica]) -> tuple[ShadowReplicaView, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select
+from sqlalchemy import ColumnElement, CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables import IdentificationRow, VersionRow
@@ -131,7 +131,7 @@ async def answer(session: AsyncSession, identification_id: UUID, version: str) -
     return await session.get(ShadowAnswerRow, (identification_id, version))
 
 
-def _is(pair: Pair) -> tuple[object, ...]:
+def _is(pair: Pair) -> tuple[ColumnElement[bool], ...]:
     return (
         ShadowAnswerRow.model == pair.model,
         ShadowAnswerRow.version == pair.version,
