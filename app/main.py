@@ -21,6 +21,7 @@ from app.services.rates import RateLimit
 from app.services.registry import Fault
 from app.services.replicas import ReplicaState, Reporter
 from app.services.shadowing import Shadowing
+from app.services.trialling import Trialling
 from app.settings import Settings
 from app.web import (
     account_pages,
@@ -39,6 +40,8 @@ from app.web import (
     serving,
     shadow,
     shadow_pages,
+    trial_pages,
+    trials,
     users_pages,
 )
 from app.web.dependencies import get_caller
@@ -48,6 +51,8 @@ from models.preprocess import PhotoLimits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap")
 VERSION = "0.1.0"
+FORM_BYTES = 10_000
+"""What a form takes around the one large file in it."""
 
 
 def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAPI:
@@ -83,11 +88,15 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         registry,
         shadow,
         shadow_pages,
+        trial_pages,
+        trials,
         users_pages,
     ):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
-    app.add_middleware(BodyLimit, limits={"/predict": settings.max_body_bytes})
+    app.add_middleware(
+        BodyLimit, limits={"/predict": settings.max_body_bytes, "/trials": settings.max_trial_bytes + 10_000}
+    )
     app.add_middleware(
         RequestContext,
         trusted_hosts=settings.trusted_hosts,
@@ -137,6 +146,7 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
     deployer = Deployer(engine, sessions, settings.store, app.state.store_faults)
     await asyncio.gather(decoder.start(), deployer.follow_once())
     app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
+    app.state.beside = beside
     serving.start(
         app,
         settings,
@@ -159,7 +169,9 @@ async def _follow(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitS
     )
     await reporter.report_once()
     stack.push_async_callback(reporter.leave)
-    looks = (deployer.follow_once, reporter.report_once, shadowing.follow_once)
+    app.state.trialling = trialling = Trialling(sessions, settings, app.state.beside)
+    stack.push_async_callback(trialling.stop)
+    looks = (deployer.follow_once, reporter.report_once, shadowing.follow_once, trialling.follow_once)
     stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
 
 

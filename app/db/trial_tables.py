@@ -132,7 +132,7 @@ class TrialRow(Table):
     state: Mapped[TrialState] = mapped_column(words_of(TrialState), default=TrialState.WAITING, index=True)
     num_photos: Mapped[int]
     num_done: Mapped[int] = mapped_column(default=0)
-    num_unreadable: Mapped[int] = mapped_column(default=0)
+    num_left_out: Mapped[int] = mapped_column(default=0)
     detail: Mapped[str] = mapped_column(Text, default="")
     worker: Mapped[UUID | None] = mapped_column(Uuid())
     leased_until: Mapped[datetime | None]

@@ -113,7 +113,7 @@ def _add_trials() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("num_photos", sa.Integer(), nullable=False),
         sa.Column("num_done", sa.Integer(), nullable=False),
-        sa.Column("num_unreadable", sa.Integer(), nullable=False),
+        sa.Column("num_left_out", sa.Integer(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("worker", sa.Uuid(), nullable=True),
         sa.Column("leased_until", TIME, nullable=True),

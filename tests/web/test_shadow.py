@@ -4,7 +4,9 @@ import asyncio
 import csv
 import io
 import re
+import shutil
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,12 +17,22 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db.tables import IdentificationRow
 from app.services.shadowing import MAX_WAITING, Shadowing
+from app.settings import Settings
 from tests import drawn_photos
+from tests.tiny_bundle import write_tiny_bundle
 
 HTML = {"Accept": "text/html"}
 SHADOW = "/models/tiny-moths/shadow"
 START = {"version": "1.1.0", "share": 1.0, "reason": "Does it know our site?"}
 WHY = {"reason": "Seen enough."}
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """With a candidate, 1.2.0, that names many photos otherwise."""
+    store = Path(shutil.copytree(settings.store, tmp_path / "store"))
+    write_tiny_bundle(store, "tiny-moths", "1.2.0", seed=5)
+    return settings.model_copy(update={"store": store})
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -68,12 +80,17 @@ async def report(robot: httpx.AsyncClient, num_answers: int) -> dict[str, Any]:
 async def test_what_a_candidate_answers_in_the_shadow_is_what_it_answers_once_deployed(
     app: FastAPI, robot: httpx.AsyncClient, client: httpx.AsyncClient
 ) -> None:
-    await start(robot, app)
+    await start(robot, app, version="1.2.0")
     answers = [await identify(client, number) for number in range(14)]
     assert {each["model"]["version"] for each in answers} == {"1.0.0"}
     found = await report(robot, 14)
-    assert (found["version"], found["deployed"], found["running"]["share"]) == ("1.1.0", "1.0.0", 1.0)
-    promoted = {"version": "1.1.0", "expected_epoch": 1, "reason": "It does.", "override": None}
+    assert (found["version"], found["deployed"], found["running"]["share"]) == ("1.2.0", "1.0.0", 1.0)
+    promoted = {
+        "version": "1.2.0",
+        "expected_epoch": 1,
+        "reason": "It does.",
+        "override": "For this test alone.",
+    }
     assert (await robot.post("/models/tiny-moths/promote", json=promoted)).status_code == 200
     deployed = [await identify(client, number) for number in range(14)]
     differing = {each["identification_id"]: each for each in found["differences"]}
