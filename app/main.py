@@ -168,6 +168,7 @@ async def _follow(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitS
         sessions, lambda: ReplicaState(answering=deployer.answering(), shadows=shadowing.counts())
     )
     await reporter.report_once()
+    deployer.on_change = reporter.report_now
     stack.push_async_callback(reporter.leave)
     app.state.trialling = trialling = Trialling(sessions, settings, app.state.beside)
     stack.push_async_callback(trialling.stop)

@@ -18,6 +18,7 @@ from app.db.tables import PromotionKind, PromotionRow, VersionRow, utc_now
 from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
 from app.inference.engine import DeployedModel, Engine
 from app.services import shadow
+from app.services.following import Look
 from app.services.gate import Assessment, assess, check_gate
 from app.services.papers import read_registered
 from app.services.registry import Fault, get_model, get_version
@@ -179,6 +180,7 @@ class Deployer:
         self._engine, self._sessions, self._store = engine, sessions, store
         self._faults: dict[str, tuple[Deployment, str, float]] = {}
         self._swapping = asyncio.Lock()
+        self.on_change: Look | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -218,6 +220,8 @@ class Deployer:
                 self._engine.swap(prepared)
                 self._faults.pop(name, None)
                 log.info("answering", model=name, version=prepared.card.version, epoch=prepared.epoch)
+        if self.on_change is not None:
+            await self.on_change()
 
     async def follow_once(self) -> None:
         """Load whatever is deployed and not answering here. A failure keeps the version that answers."""

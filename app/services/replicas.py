@@ -3,6 +3,7 @@
 Each says so in the database whenever it changes, and every few seconds in between.
 """
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
@@ -96,9 +97,19 @@ class Reporter:
         self._host, self._started_at = socket.gethostname()[:255], utc_now()
         self._said: ReplicaState | None = None
         self._said_at = self._started_at
+        self._saying = asyncio.Lock()
 
     async def report_once(self) -> None:
         """Say it where it is news, or was not said for a while."""
+        async with self._saying:
+            await self._report()
+
+    async def report_now(self) -> None:
+        """The same for somebody who waits, and whom a database that is away concerns no more."""
+        with contextlib.suppress(SQLAlchemyError):
+            await self.report_once()
+
+    async def _report(self) -> None:
         now, state = utc_now(), self._state()
         if state == self._said and now - self._said_at < REPORT_EVERY:
             return

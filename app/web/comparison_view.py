@@ -128,9 +128,9 @@ def cost_row(version: str, cost: Cost) -> CostRow:
     provider = cost.provider.removesuffix("ExecutionProvider")
     return CostRow(
         version=version,
-        size=f"{cost.size_bytes / 1e6:,.1f} MB",
-        speed=f"{cost.ms_per_photo:,.1f} ms",
-        slowest=f"{cost.ms_slowest:,.1f} ms",
+        size=f"{cost.size_bytes / 1e6:,.2f} MB",
+        speed=f"{cost.ms_per_photo:,.2f} ms",
+        slowest=f"{cost.ms_slowest:,.2f} ms",
         measured=f"{cost.num_runs} runs, {provider}, {cost.measured_at:%Y-%m-%d %H:%M} UTC",
     )
 
