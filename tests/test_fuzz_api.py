@@ -98,7 +98,7 @@ def test_no_operation_breaks_and_none_is_reached_above_ones_role(fuzzed: Server,
     assert failures == []
 
 
-def fuzz(operation: APIOperation, cookies: dict[str, str], *, is_allowed: bool) -> None:
+def fuzz(operation: APIOperation[Any, Any, Any, Any], cookies: dict[str, str], *, is_allowed: bool) -> None:
     """Call one operation with examples of its own schema."""
 
     @settings(
@@ -108,7 +108,7 @@ def fuzz(operation: APIOperation, cookies: dict[str, str], *, is_allowed: bool) 
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy())
-    def call(case: Case) -> None:
+    def call(case: Case[Any]) -> None:
         answer = case.call(cookies=cookies, headers={"Accept": "application/json"}, timeout=60)
         words = f"{operation.method.upper()} {operation.path}: {answer.status_code} {answer.text[:500]}"
         assert answer.status_code < 500, words
