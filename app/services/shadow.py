@@ -144,11 +144,14 @@ async def report(
     if deployed is None or version is None:
         return Report(running, None, (), (), False, events)
     pair = Pair(model, version, deployed.version)
+    tallies = await shadows.tallies(
+        session, pair
+    )  # first: what is counted is listed too, if more comes meanwhile
     found = await shadows.differences(session, pair, limit=limit + 1, before=before)
     return Report(
         running=running,
         pair=pair,
-        tallies=_with_all(await shadows.tallies(session, pair)),
+        tallies=_with_all(tallies),
         differences=tuple(found[:limit]),
         has_more=len(found) > limit,
         events=events,
