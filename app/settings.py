@@ -149,6 +149,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         220_000_000, ge=1_000, le=10_000_000_000, description="Bytes of one request's whole body with photos."
     )
+    max_trial_bytes: int = Field(
+        500_000_000,
+        ge=1_000,
+        le=50_000_000_000,
+        description="Bytes of a zip of photos to compare versions on.",
+    )
     decode_timeout_s: float = Field(5.0, gt=0, le=120, description="Seconds one photo may take to decode.")
     decode_workers: int = Field(
         default_factory=lambda: min(2, os.cpu_count() or 1),

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.session import AsJson, command_settings, operator, with_session
 from app.db.tables import PromotionKind, PromotionRow
-from app.services import gate, papers, promotion, registry
+from app.services import gate, papers, promotion, registry, shadow
 from app.services.history import history_csv, verdict_word
 from app.services.judge import Verdict
 from app.services.promotion import Wanted
@@ -128,7 +128,8 @@ def model_history(
     """Who deployed what, when and why, newest first."""
     rows: list[PromotionRow] = with_session(lambda session: promotion.history_of(session, model_name))
     if as_csv:
-        typer.echo(history_csv(rows), nl=False)
+        events = with_session(lambda session: shadow.events_of(session, model_name))
+        typer.echo(history_csv(rows, events), nl=False)
         return
     for row in rows:
         typer.echo(

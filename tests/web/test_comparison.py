@@ -40,7 +40,10 @@ async def test_a_version_is_compared_with_the_deployed_one_or_with_any_other(
     client: httpx.AsyncClient, settings: Settings
 ) -> None:
     for address, reference in ((COMPARE, "1.0.0"), (f"{COMPARE}?with=1.1.0", "1.1.0")):
-        found = Comparison.model_validate((await client.get(address)).json())
+        document = (await client.get(address)).json()
+        costs = [document.pop(f"{side}_cost") for side in ("candidate", "reference")]
+        assert all(cost["ms_per_photo"] > 0 for cost in costs)
+        found = Comparison.model_validate(document)
         assert found == compare(measured(settings, "1.2.0"), measured(settings, reference))
         assert (found.basis, found.num_photos) == ("paired", 56)
     unpaired = (await client.get("/models/tiny-moths/versions/1.3.0/compare")).json()
