@@ -15,14 +15,16 @@ from models.conformal import ConformalTable
 from models.metrics import Evaluation
 from models.preprocess import Preprocessing
 from models.scaling import CountScaling
+from models.views import Views
 from training.config import RunConfig
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.split import split_by_folds
 from training.evaluate import class_indices
-from training.inference import evaluation_cache, network_logits, places_of
+from training.inference import evaluation_cache, network_answers, places_of
 from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
+from training.several import Embedded
 from training.trainer import train
 from training.trust import Fitted, Judged, evaluate_judged, fit
 
@@ -43,6 +45,7 @@ class CrossValidation(BaseModel):
     scaling: CountScaling | None = None
     conformal: tuple[ConformalTable, ...] = ()
     num_images: int
+    views: Views = "one"
     evaluation: Evaluation
 
 
@@ -51,9 +54,12 @@ class _Judged:
     samples: tuple[Sample, ...]
     logits_NC: NDArray[np.float64]
     labels_N: NDArray[np.int64]
+    embedded: Embedded | None = None
 
 
-def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: str) -> CrossValidation:
+def cross_validate(
+    config: RunConfig, dataset: Dataset, folder: Path, command: str, views: Views = "one"
+) -> CrossValidation:
     """Run what is missing of all folds, pool their answers and write the result. Resumes as ``train`` does.
 
     Raises ValueError where the data has fewer than two folds.
@@ -63,27 +69,35 @@ def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: s
         raise ValueError(
             f"{dataset.folder}: cross-validation needs a fold column with two folds or more in every row"
         )
-    judged = [_judge_fold(config, dataset, folder / f"fold-{fold}", fold, command) for fold in folds]
+    judged = [_judge_fold(config, dataset, folder / f"fold-{fold}", fold, command, views) for fold in folds]
     left = prior_in_logits(config, dataset.info.training_counts)
-    result = pool(judged, dataset, command, logit_prior=left)
+    result = pool(judged, dataset, command, logit_prior=left, views=views)
     part = folder / f"{RESULT}.part"
     part.write_text(result.model_dump_json(indent=1) + "\n")
     part.replace(folder / RESULT)
     return result
 
 
-def _judge_fold(config: RunConfig, dataset: Dataset, folder: Path, fold: str, command: str) -> _Judged:
+def _judge_fold(
+    config: RunConfig, dataset: Dataset, folder: Path, fold: str, command: str, views: Views
+) -> _Judged:
     part = dataset.with_samples(split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=config.seed))
     begin_run(folder, config, dataset.folder, part.info.content_sha256, command)
     network = train(config, part, folder)
     samples = part.split("test")
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
-    logits_NC = network_logits(network, cache, places_of(dataset, samples), torch.device("cpu"))
-    return _Judged(samples, logits_NC, class_indices(dataset, samples))
+    places = places_of(dataset, samples)
+    logits_NC, embedded = network_answers(network, cache, places, torch.device("cpu"), views)
+    return _Judged(samples, logits_NC, class_indices(dataset, samples), embedded)
 
 
 def pool(
-    judged: list[_Judged], dataset: Dataset, command: str, *, logit_prior: LogitPrior
+    judged: list[_Judged],
+    dataset: Dataset,
+    command: str,
+    *,
+    logit_prior: LogitPrior,
+    views: Views = "one",
 ) -> CrossValidation:
     """One evaluation over all folds, each calibrated on the others."""
 
@@ -97,7 +111,12 @@ def pool(
         )
 
     parts = [
-        Judged(fold.samples, fold.logits_NC, fitted([other for other in judged if other is not fold]))
+        Judged(
+            fold.samples,
+            fold.logits_NC,
+            fitted([other for other in judged if other is not fold]),
+            fold.embedded,
+        )
         for fold in judged
     ]
     whole = fitted(judged)
@@ -113,6 +132,7 @@ def pool(
         scaling=whole.calibration.scaling,
         conformal=whole.tables,
         num_images=whole.calibration.num_images,
+        views=views,
         evaluation=evaluate_judged(parts, dataset, split="cross-validation", notes=(note,)),
     )
 

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from models import bundle
 from models.preprocess import Preprocessing
+from models.views import Views
 from training.data.prepared import Dataset, read_dataset
-from training.inference import evaluation_cache, network_logits
+from training.inference import evaluation_cache, network_answers
 from training.prior import remaining_log_prior
 from training.run_folder import read_run
+from training.several import Embedded
 from training.trained import load_run
 
 
@@ -30,17 +32,25 @@ class Ensemble(nn.Module):
 
 
 def run_logits(
-    run: Path, dataset: Dataset, places: Sequence[int]
+    run: Path, dataset: Dataset, places: Sequence[int], views: Views = "one"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Logits [N, C] of a finished run, and log of the prior in them [C] where it can be derived. Raises ValueError."""
+    logits_NC, prior_C, _ = run_answers(run, dataset, places, views)
+    return logits_NC, prior_C
+
+
+def run_answers(
+    run: Path, dataset: Dataset, places: Sequence[int], views: Views = "one"
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Embedded | None]:
+    """What ``run_logits`` gives, and what the run's head was given."""
     config, classifier = load_run(run, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
-    logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
-    return logits_NC, remaining_log_prior(config, dataset.info.training_counts)
+    logits_NC, embedded = network_answers(classifier, cache, places, torch.device("cpu"), views)
+    return logits_NC, remaining_log_prior(config, dataset.info.training_counts), embedded
 
 
 def ensemble_logits(
-    runs: Sequence[Path], dataset: Dataset, places: Sequence[int]
+    runs: Sequence[Path], dataset: Dataset, places: Sequence[int], views: Views = "one"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Mean logits [N, C] of finished runs, each at its own size of photo, and log of the prior in them [C].
 
@@ -49,7 +59,7 @@ def ensemble_logits(
     """
     for run in runs:
         _check_species(run, dataset)
-    logits, priors = zip(*(run_logits(run, dataset, places) for run in runs), strict=True)
+    logits, priors = zip(*(run_logits(run, dataset, places, views) for run in runs), strict=True)
     known = [prior_C for prior_C in priors if prior_C is not None]
     mean_NC: NDArray[np.float64] = np.mean(logits, axis=0)
     prior_C: NDArray[np.float64] | None = np.mean(known, axis=0) if len(known) == len(runs) else None

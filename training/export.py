@@ -18,12 +18,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from models import bundle
-from models.card import Calibration, Figure, ModelCard, Provenance
+from models.card import Calibration, ModelCard, Provenance
 from models.decision import calibrated
-from models.groups import GROUPS
 from models.metrics import Evaluation
 from models.predictions import Prediction, Predictions
 from models.preprocess import Preprocessing
+from models.views import Views
 from training.backbones import Backbone
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
@@ -32,7 +32,8 @@ from training.data.cache import PhotoCache
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, table
-from training.inference import evaluation_cache, network_logits, places_of
+from training.figures import card_figures
+from training.inference import evaluation_cache, network_answers, network_logits, places_of
 from training.judged import CALIBRATED_ON
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
@@ -122,6 +123,7 @@ class _Judgement:
     evaluation: Evaluation
     fitted: Fitted
     commands: tuple[str, ...]
+    views: Views
     predictions: Predictions | None = None
 
 
@@ -134,18 +136,20 @@ def export(
     out: Path,
     text: BundleText,
     crossval: CrossValidation | None = None,
+    views: Views = "one",
 ) -> bundle.Bundle:
     """Write a bundle of a finished run: calibrated on val and judged on test, or both by a cross-validation.
 
+    ``views``: what the service is to show the network of a photo, and what it is judged on.
     Raises ValueError or FileExistsError.
     """
     config, classifier = load_run(folder, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     run = read_run(folder)
     judgement = (
-        _cross_validated(crossval, dataset)
+        _cross_validated(crossval, dataset, views)
         if crossval
-        else _judged_on_test(config, classifier, dataset, cache)
+        else _judged_on_test(config, classifier, dataset, cache, views)
     )
     onnx = to_onnx(classifier, config.size_px)
     places = list(range(min(NUM_PARITY_PHOTOS, len(dataset.samples))))
@@ -163,36 +167,42 @@ def export(
     )
 
 
-def _cross_validated(crossval: CrossValidation, dataset: Dataset) -> _Judgement:
+def _cross_validated(crossval: CrossValidation, dataset: Dataset, views: Views) -> _Judgement:
     if crossval.data_sha256 != dataset.info.content_sha256:
         raise ValueError("the cross-validation was made on other data than the run")
+    if crossval.views != views:
+        raise ValueError(
+            f"the cross-validation judged views {crossval.views!r}, not {views!r}: give `crossval --views {views}` "
+            "its folder again, which trains nothing anew, or export with the same views"
+        )
     calibration = Calibration(
         temperature=crossval.temperature,
         scaling=crossval.scaling,
         fitted_on=FITTED_ON,
         num_images=crossval.num_images,
     )
-    return _Judgement(crossval.evaluation, Fitted(calibration, crossval.conformal), (crossval.command,))
+    fitted = Fitted(calibration, crossval.conformal)
+    return _Judgement(crossval.evaluation, fitted, (crossval.command,), views)
 
 
 def _judged_on_test(
-    config: RunConfig, classifier: Classifier, dataset: Dataset, cache: PhotoCache
+    config: RunConfig, classifier: Classifier, dataset: Dataset, cache: PhotoCache, views: Views
 ) -> _Judgement:
     samples, calibration = dataset.split("test"), dataset.split("val")
     if not samples:
         raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
     counts, device = dataset.info.training_counts, torch.device("cpu")
     fitted = fit(
-        network_logits(classifier, cache, places_of(dataset, calibration), device),
+        network_logits(classifier, cache, places_of(dataset, calibration), device, views),
         class_indices(dataset, calibration),
         counts,
         logit_prior=prior_in_logits(config, counts),
         fitted_on=CALIBRATED_ON,
     )
-    logits_NC = network_logits(classifier, cache, places_of(dataset, samples), device)
-    evaluation = evaluate_judged([Judged(samples, logits_NC, fitted)], dataset, split="test")
+    logits_NC, embedded = network_answers(classifier, cache, places_of(dataset, samples), device, views)
+    evaluation = evaluate_judged([Judged(samples, logits_NC, fitted, embedded)], dataset, split="test")
     named = _predictions(calibrated(logits_NC, fitted.calibration, counts), dataset, samples)
-    return _Judgement(evaluation, fitted, (), named)
+    return _Judgement(evaluation, fitted, (), views, named)
 
 
 def _predictions(
@@ -229,7 +239,8 @@ def _card(
         logit_prior=prior_in_logits(config, dataset.info.training_counts),
         calibration=judgement.fitted.calibration,
         conformal=judgement.fitted.tables,
-        figures=_figures(judgement.evaluation),
+        views=judgement.views,
+        figures=card_figures(judgement.evaluation),
         limits=text.limits,
         provenance=Provenance(
             **text.model_dump(include={"data_source", "data_citation", "data_licence", "contamination"}),
@@ -244,35 +255,6 @@ def _card(
             environment=run.environment,
         ),
     )
-
-
-def _figures(evaluation: Evaluation) -> tuple[Figure, ...]:
-    figures = [
-        Figure(
-            name="accuracy",
-            value=evaluation.accuracy.value,
-            interval=evaluation.accuracy.interval,
-            definition="share of test photos named right; Wilson interval",
-        )
-    ]
-    for group in GROUPS:
-        recall = evaluation.group(group).recall
-        if recall is not None:
-            definition = (
-                f"mean recall of the {group} species; bootstrap within species, or Wilson where wider"
-            )
-            figures.append(
-                Figure(
-                    name=f"{group} recall",
-                    value=recall.value,
-                    interval=recall.interval,
-                    definition=definition,
-                )
-            )
-    figures.append(
-        Figure(name="ECE", value=evaluation.ece, definition="expected calibration error, 15 equal-mass bins")
-    )
-    return tuple(figures)
 
 
 def _readme(card: ModelCard, evaluation: Evaluation) -> str:

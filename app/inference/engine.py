@@ -12,8 +12,10 @@ from app.inference.batcher import EachAlone, Runner, Together
 from app.inference.session import ACCELERATORS, OnnxSession, Outputs, active_provider
 from models.bundle import Bundle
 from models.card import ModelCard
+from models.conformal import SetRule
 from models.decision import RollUp
 from models.metrics import Evaluation
+from models.views import Views, over_views, with_views
 
 EngineAnswer: TypeAlias = Outputs
 """Logits [N, C], embedding [N, D], and features [N, D, h, w] where they were asked for."""
@@ -28,6 +30,10 @@ class DeployedModel:
     sha256: str
     epoch: int
     rollup: RollUp
+    set_rule: SetRule | None
+    """What its prediction sets promise; None for a card without conformal tables."""
+    training_counts: NDArray[np.int64]
+    """The card's, as an array: of thousands of species, a tuple costs a request a millisecond."""
     session: OnnxSession
     runner: Runner
 
@@ -50,20 +56,24 @@ class Engine:
 
     def load(self, bundle: Bundle, epoch: int) -> DeployedModel:
         """The bundle loaded and warmed, not yet answering: see ``swap``. Raises ProviderUnavailable."""
-        present = self._deployed.get(bundle.card.name)
+        card = bundle.card
+        present = self._deployed.get(card.name)
         if present is not None and present.sha256 == bundle.sha256:
             session, runner = present.session, present.runner
         else:
-            size_px = bundle.card.preprocessing.size_px
-            session = OnnxSession(bundle.onnx, size_px=size_px, provider=self._asked_provider)
+            session = OnnxSession(
+                bundle.onnx, size_px=card.preprocessing.size_px, provider=self._asked_provider
+            )
             kind = Together if session.is_accelerated else EachAlone
             runner = kind(session, self._executor)
         return DeployedModel(
-            card=bundle.card,
+            card=card,
             evaluation=bundle.evaluation,
             sha256=bundle.sha256,
             epoch=epoch,
-            rollup=RollUp(bundle.card.taxa),
+            rollup=RollUp(card.taxa),
+            set_rule=SetRule(card.conformal[0], card.training_counts) if card.conformal else None,
+            training_counts=np.array(card.training_counts, dtype=np.int64),
             session=session,
             runner=runner,
         )
@@ -90,8 +100,10 @@ class Engine:
     async def run(
         self, deployed: DeployedModel, images: NDArray[np.uint8], features: bool = False
     ) -> EngineAnswer:
-        """Run one version on images uint8 [N, H, W, 3]."""
-        return await deployed.runner.run(images, features=features)
+        """Run one version on images uint8 [N, H, W, 3]: on every view that its card asks for, in one batch."""
+        views = deployed.card.views
+        outputs = await deployed.runner.run(with_views(images, views), features=features)
+        return _of_photos(outputs, len(images), views)
 
     @property
     def num_concurrent(self) -> int:
@@ -101,3 +113,12 @@ class Engine:
     def close(self) -> None:
         """End the threads. Nothing runs any more."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _of_photos(outputs: Outputs, num_images: int, views: Views) -> EngineAnswer:
+    """One answer a photo. Embedding and features are those of the photo as it is: a heatmap is drawn over it."""
+    return Outputs(
+        over_views(outputs.logits, views).astype(np.float32, copy=False),
+        outputs.embedding[:num_images],
+        None if outputs.features is None else outputs.features[:num_images],
+    )

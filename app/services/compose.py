@@ -19,13 +19,9 @@ from app.services.answers import (
     IdentifyAnswer,
     ImageAnswer,
     Prediction,
-    PredictionSet,
-    SetTaxon,
 )
+from app.services.prediction_sets import prediction_set
 from models import decision
-
-COVERAGE = 0.9
-"""Nominal coverage of the prediction set."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +50,12 @@ def compose(
     *,
     top_k: int,
     reliability: float,
+    coverage: float,
     sighting: Sighting,
     explanation: Explanation | None,
 ) -> IdentifyAnswer:
     """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list."""
-    each = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
+    each = decision.calibrated(logits, deployed.card.calibration, deployed.training_counts)
     combined = decision.combine_photos(each) if len(each) > 1 else each[0]
     scores = logits.mean(axis=0)
     decided = deployed.rollup.decide(combined, reliability)
@@ -78,7 +75,7 @@ def compose(
             _prediction(deployed, index, float(combined[index]), float(scores[index]))
             for index in decision.top_k(combined, top_k)
         ),
-        prediction_set=_prediction_set(deployed, combined),
+        prediction_set=prediction_set(deployed, combined, coverage, num_photos=len(photos)),
         images=tuple(_image(photo, sighting) for photo in photos),
         explanation=explanation,
     )
@@ -93,14 +90,6 @@ def _prediction(deployed: DeployedModel, index: int, probability: float, score: 
         group=species.group,
         training_count=species.training_count,
         evidence=Evidence.of(species),
-    )
-
-
-def _prediction_set(deployed: DeployedModel, combined: NDArray[np.float64]) -> PredictionSet:
-    taxa = [deployed.card.taxa[index] for index in decision.prediction_set(combined, COVERAGE)]
-    return PredictionSet(
-        coverage=COVERAGE,
-        taxa=tuple(SetTaxon(label=taxon.label, scientific_name=taxon.scientific_name) for taxon in taxa),
     )
 
 

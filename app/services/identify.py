@@ -32,6 +32,7 @@ from app.inference.heatmap import METHOD, heatmap_base64
 from app.services.answers import Explanation, IdentifyAnswer
 from app.services.compose import SeenPhoto, Sighting, compose
 from app.services.photo_files import PhotoFiles
+from app.services.prediction_sets import COVERAGE
 from models import preprocess
 
 
@@ -52,6 +53,7 @@ class IdentifyRequest:
     model: str | None = None
     top_k: int = 5
     reliability: float | None = None
+    coverage: float = COVERAGE
     explain: bool = False
     sighting: Sighting = field(default_factory=Sighting)
     user_id: UUID | None = None
@@ -123,6 +125,7 @@ class IdentifyService:
             [SeenPhoto(data, each.photo) for data, each in zip(request.photos, seen, strict=True)],
             top_k=request.top_k,
             reliability=reliability,
+            coverage=request.coverage,
             sighting=request.sighting,
             explanation=explanation,
         )

@@ -224,7 +224,7 @@ def bundles() -> str:
     rows = []
     for path in sorted((REPO / "models" / "store").glob("*/*.*.*")):
         found = bundle.read(path).card
-        figures = "; ".join(f"{figure.name} {figure.value:.1%}" for figure in found.figures)
+        figures = "; ".join(f"{figure.name} {figure.words}" for figure in found.figures)
         link = f"{found.name} {found.version}"
         rows.append((link, found.title, str(found.num_classes), figures))
     return table("| version | title | species | figures |", rows)
