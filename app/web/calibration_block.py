@@ -12,7 +12,7 @@ def calibration_block(evaluation: Evaluation) -> PlotBlock:
     report = evaluation.calibration
     columns = ["Group", "ECE", "Test photos", "Mean stated", "Right"]
     if report is not None:
-        columns[2:2] = ["By chance up to", "Uncalibrated"]
+        columns[2:2] = ["By chance up to", "Before calibrating"]
     return PlotBlock(
         id="calibration",
         heading="Is a stated probability honest?",

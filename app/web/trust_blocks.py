@@ -54,7 +54,8 @@ def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
     coverage = PlotBlock(
         id="sets",
         heading="Is the right species in the list?",
-        text="Beside one name an answer gives a list that is made to hold the right species as often as asked for. "
+        text="Beside one name an answer gives a list (a prediction set) that is made to hold the right species as "
+        "often as asked for. "
         f"It was fitted on {photos} that the model had not learnt from, and is judged on the test photos. "
         f"The mean over species counts rare ones as much as frequent ones.{few}",
         figure=trust_plots.set_coverage(drawn) if drawn else None,
@@ -140,8 +141,8 @@ def _ranks_block(reports: Sequence[RollUpReport]) -> PlotBlock:
         id="ranks",
         heading="How far down does it name?",
         text="An answer is the lowest rank that is as sure as asked for: species, else its genus, else its family, "
-        "else nothing. The more is asked for, the less is named to species. Solid is species, striped genus, "
-        "crossed family, dotted no name.",
+        "else nothing. The more is asked for, the less is named to species. Each bar is a group: ○ all photos, "
+        "● head, ■ middle, ◆ tail; from its foot up species, genus, family and no name.",
         figure=trust_plots.rank_stacks(reports),
         caption="Share of photos at each rank, and how often those answers were right",
         columns=("Asked for", "Group", "Species", "Genus", "Family", "No name"),
@@ -186,6 +187,7 @@ def _answered_block(reports: Sequence[RollUpReport]) -> PlotBlock:
             for part in report.groups
         ),
         tall=True,
+        wide=True,
     )
 
 

@@ -16,8 +16,10 @@ from models.evaluation import (
 )
 from models.groups import GROUPS, Group
 
-RANKS = {"species": "", "genus": "/", "family": "x", "unknown": "."}
-"""Ranks of a stack of answers and the pattern of each."""
+RANKS = {"species": 1.0, "genus": 0.6, "family": 0.3, "unknown": 1.0}
+"""Ranks of a stack of answers, from its foot up, and how opaque each is drawn."""
+
+ALL_SIGN = "○"
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,18 @@ class Point:
 
 
 def against_promise(
-    points: Callable[[Group], Sequence[Point]], *, x: str, y: str, honest: bool, y_axis: Figure
+    points: Callable[[Group], Sequence[Point]], *, x: str, y: str, line: str, y_axis: Figure
 ) -> Figure:
-    """A line a group over what was promised, with intervals; ``honest`` adds the dotted line of keeping it."""
+    """A line a group over what was promised, with intervals; ``line`` names the dotted one of keeping it, if any."""
     traces: list[Figure] = []
-    if honest:
+    if line:
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": [0.78, 1.0],
                 "y": [0.78, 1.0],
-                "name": "as promised",
+                "name": line,
                 "line": {"color": "--ink-soft", "dash": "dot", "width": 1.5},
                 "hoverinfo": "skip",
             }
@@ -71,7 +73,7 @@ def _line(group: Group, number: int, points: Sequence[Point]) -> Figure:
         },
         "error_y": _whiskers([(point.value, point.interval) for point in points], COLOURS[group]),
         "cliponaxis": False,
-        "hovertext": [f"{group}, promised {share(point.promise)}: {point.words}" for point in points],
+        "hovertext": [f"{group} at {share(point.promise)}: {point.words}" for point in points],
         "hoverinfo": "text",
     }
 
@@ -101,7 +103,7 @@ def set_coverage(reports: Sequence[SetReport]) -> Figure:
 
     lowest = min((part.macro_coverage.interval[0] for report in reports for part in report.groups), default=0)
     axis = {"tickformat": ".0%", "range": [min(0.7, lowest - 0.03), 1.02]}
-    return against_promise(points, x="promised", y="species is in the list", honest=True, y_axis=axis)
+    return against_promise(points, x="promised", y="species is in the list", line="as promised", y_axis=axis)
 
 
 def set_sizes(reports: Sequence[SetReport]) -> Figure:
@@ -116,7 +118,7 @@ def set_sizes(reports: Sequence[SetReport]) -> Figure:
         ]
 
     axis = {"rangemode": "tozero"}
-    return against_promise(points, x="promised", y="species in a list", honest=False, y_axis=axis)
+    return against_promise(points, x="promised", y="species in a list", line="", y_axis=axis)
 
 
 def answered_right(reports: Sequence[RollUpReport]) -> Figure:
@@ -132,7 +134,9 @@ def answered_right(reports: Sequence[RollUpReport]) -> Figure:
 
     lows = [part.accuracy.interval[0] for report in reports for part in report.groups if part.accuracy]
     axis = {"tickformat": ".0%", "range": [min(0.7, min(lows, default=1) - 0.03), 1.02]}
-    return against_promise(points, x="asked for", y="right, of what was answered", honest=True, y_axis=axis)
+    return against_promise(
+        points, x="asked for", y="right, of what was answered", line="as asked", y_axis=axis
+    )
 
 
 def rank_stacks(reports: Sequence[RollUpReport]) -> Figure:
@@ -148,27 +152,29 @@ def rank_stacks(reports: Sequence[RollUpReport]) -> Figure:
     traces = [
         {
             "type": "bar",
-            "name": kind,
+            "name": "no name" if kind == "unknown" else kind,
             "x": [[asked for asked, _, _ in stacks], [_sign(scope) for _, scope, _ in stacks]],
             "y": [ranks[kind].share for _, _, ranks in stacks],
             "marker": {
                 "color": "--rule" if kind == "unknown" else "--accent",
-                "pattern": {"shape": pattern, "fgcolor": "--card", "size": 6, "solidity": 0.35},
+                "opacity": opacity,
+                "line": {"color": "--card", "width": 1},
             },
             "hovertext": [
                 f"asked {asked}, {scope}: {share(ranks[kind].share)} {kind}" for asked, scope, ranks in stacks
             ],
             "hoverinfo": "text",
         }
-        for kind, pattern in RANKS.items()
+        for kind, opacity in RANKS.items()
     ]
-    x: Figure = {"title": "asked for", "showgrid": False}
+    x: Figure = {"title": "asked for", "showgrid": False, "tickangle": 0}
     y = {"title": "share of photos", **PERCENT_AXIS, "range": [0, 1.02]}
-    return {"data": traces, "layout": layout_of(x, y, barmode="stack", bargap=0.12, **LEGEND)}
+    legend = {**LEGEND, "legend": {**LEGEND["legend"], "traceorder": "normal"}}
+    return {"data": traces, "layout": layout_of(x, y, barmode="stack", bargap=0.12, **legend)}
 
 
 def _sign(scope: Scope) -> str:
-    return "all" if scope == "all" else GROUP_SYMBOLS[scope]
+    return ALL_SIGN if scope == "all" else GROUP_SYMBOLS[scope]
 
 
 def several_bars(reports: Sequence[SeveralPhotosReport]) -> Figure:
