@@ -35,6 +35,7 @@ CARD = {
     "that is better",
     "reliability": "what a decision must reach where a request does not say",
     "conformal": "tables of the prediction sets whose coverage is promised, the one to use first; none on older cards",
+    "views": "what is shown of a photo: `one`, or `mirrored`, the mean of its logits and its mirror image's",
     "figures": "each with its 95% interval and what exactly it is",
     "limits": "what the model must not be used for, and what is known to go wrong",
     "provenance": "the data's source, citation, licence statement, hash; pretrained weights, contamination; "
