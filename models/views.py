@@ -3,13 +3,15 @@
 N photos, H W pixels, C classes.
 """
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Views = Literal["one", "mirrored"]
 """``one``: a photo as it is. ``mirrored``: the photo and its mirror image (left and right swapped), read together."""
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 def with_views(images_NHWC: NDArray[np.uint8], views: Views) -> NDArray[np.uint8]:
@@ -23,7 +25,7 @@ def with_views(images_NHWC: NDArray[np.uint8], views: Views) -> NDArray[np.uint8
     return np.concatenate([images_NHWC, images_NHWC[:, :, ::-1]])
 
 
-def over_views(logits_MC: NDArray[np.floating], views: Views) -> NDArray[np.floating]:
+def over_views(logits_MC: NDArray[_Float], views: Views) -> NDArray[_Float]:
     """Logits of photos [N, C] from those of everything that the network was shown: their mean over the views.
 
     The mean of logits is the mean of log-probabilities up to a constant a photo, so the softmax of it is the normalised
@@ -38,5 +40,4 @@ def over_views(logits_MC: NDArray[np.floating], views: Views) -> NDArray[np.floa
     if len(logits_MC) % 2:
         raise ValueError(f"{len(logits_MC)} views are not photos and as many mirror images")
     half = len(logits_MC) // 2
-    mean_NC: NDArray[np.floating] = (logits_MC[:half] + logits_MC[half:]) / 2
-    return mean_NC
+    return ((logits_MC[:half] + logits_MC[half:]) / 2).astype(logits_MC.dtype)

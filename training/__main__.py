@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -230,8 +230,9 @@ def export(
 
 
 def _views(word: str) -> Views:
-    if word == "one" or word == "mirrored":
-        return word
+    for views in get_args(Views):
+        if word == views:
+            return cast(Views, views)
     raise typer.BadParameter(f"{word!r} is none of one, mirrored", param_hint="--views")
 
 

@@ -118,7 +118,7 @@ class Engine:
 def _of_photos(outputs: Outputs, num_images: int, views: Views) -> EngineAnswer:
     """One answer a photo. Embedding and features are those of the photo as it is: a heatmap is drawn over it."""
     return Outputs(
-        over_views(outputs.logits, views).astype(np.float32, copy=False),
+        over_views(outputs.logits, views),
         outputs.embedding[:num_images],
         None if outputs.features is None else outputs.features[:num_images],
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.web.formatting import GROUP_SYMBOLS, count_words, estimate_words, interval_words, share
 from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of
+from models.decision import DecisionKind
 from models.evaluation import (
     Estimate,
     Interval,
@@ -16,7 +17,7 @@ from models.evaluation import (
 )
 from models.groups import GROUPS, Group
 
-RANKS = {"species": 1.0, "genus": 0.6, "family": 0.3, "unknown": 1.0}
+RANKS: dict[DecisionKind, float] = {"species": 1.0, "genus": 0.6, "family": 0.3, "unknown": 1.0}
 """Ranks of a stack of answers, from its foot up, and how opaque each is drawn."""
 
 ALL_SIGN = "○"

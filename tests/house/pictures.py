@@ -18,8 +18,9 @@ from training.compare.svg import INK, drawing
 from training.compare.svg import MARKERS as GROUP_MARKERS
 
 FOLDER = REPO / "docs" / "pictures"
-COLOURS: dict[Scope, str] = {"all": INK, **GROUP_COLOURS}
-MARKERS: dict[Scope, str] = {"all": "o", **GROUP_MARKERS}
+SCOPES: tuple[Scope, ...] = ("all", *GROUPS)
+COLOURS = dict(zip(SCOPES, (INK, *(GROUP_COLOURS[group] for group in GROUPS)), strict=True))
+MARKERS = dict(zip(SCOPES, ("o", *(GROUP_MARKERS[group] for group in GROUPS)), strict=True))
 RANKS = {"species": "#8a4b18", "genus": "#b98a66", "family": "#dcc5b2", "unknown": "#eeeae0"}
 FEWEST = 30
 """A group of fewer test photos is left out: its intervals would fill the picture."""

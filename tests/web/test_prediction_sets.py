@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from numpy.typing import NDArray
 
 from models import bundle, decision
 from models.conformal import SetRule
@@ -38,11 +39,12 @@ async def ask(client: httpx.AsyncClient, *photos: bytes, **fields: str) -> dict[
     return found
 
 
-def probabilities(app: FastAPI, name: str, photo: bytes) -> np.ndarray[Any, Any]:
+def probabilities(app: FastAPI, name: str, photo: bytes) -> NDArray[np.float64]:
     deployed = app.state.engine.get(name)
     pixels, _ = preprocess(photo, Preprocessing(size_px=SIZE_PX))
     logits = deployed.session.run(pixels[None]).logits
-    return decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)[0]
+    (found,) = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
+    return np.asarray(found)
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.97])
