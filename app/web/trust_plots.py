@@ -156,9 +156,9 @@ def rank_stacks(reports: Sequence[RollUpReport]) -> Figure:
             "name": "no name" if kind == "unknown" else kind,
             "x": [[asked for asked, _, _ in stacks], [_sign(scope) for _, scope, _ in stacks]],
             "y": [ranks[kind].share for _, _, ranks in stacks],
+            "opacity": opacity,
             "marker": {
                 "color": "--rule" if kind == "unknown" else "--accent",
-                "opacity": opacity,
                 "line": {"color": "--card", "width": 1},
             },
             "hovertext": [
