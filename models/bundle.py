@@ -1,7 +1,7 @@
 """Read, verify and write a bundle folder. Nothing else touches its files.
 
 A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, and since
-predictions are kept also ``predictions.csv``; no more.
+predictions are kept also ``predictions.csv``, and since training photos are kept as codes ``neighbours.npz``; no more.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from models.card import ModelCard
 from models.metrics import Evaluation, expected_calibration_error, reliability_bins
+from models.neighbours import Neighbours, dump_neighbours, parse_neighbours
 from models.onnx_policy import check_graph
 from models.predictions import Prediction, Predictions, dump_predictions, parse_predictions
 
@@ -29,8 +30,9 @@ MODEL, CARD, EVALUATION, README, SUMS = (
     "SHA256SUMS",
 )
 PREDICTIONS = "predictions.csv"
+NEIGHBOURS = "neighbours.npz"
 CONTENT = (MODEL, CARD, EVALUATION, README)
-OPTIONAL = (PREDICTIONS,)
+OPTIONAL = (PREDICTIONS, NEIGHBOURS)
 _Schema = TypeVar("_Schema", bound=BaseModel)
 _ECE_TOLERANCE = 1e-9
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ([^/\\]+)$")
@@ -54,6 +56,8 @@ class Bundle:
     evaluation_sha256: str
     predictions: Predictions | None
     """What was named on each test photo; None for a bundle from before these were kept."""
+    neighbours: Neighbours | None = None
+    """The training photos as codes; None for a bundle that carries none."""
 
 
 def read(path: Path) -> Bundle:
@@ -81,6 +85,7 @@ def read(path: Path) -> Bundle:
         sha256=sha256,
         evaluation_sha256=hashlib.sha256(contents[EVALUATION]).hexdigest(),
         predictions=predictions,
+        neighbours=_neighbours(contents.get(NEIGHBOURS), card),
     )
 
 
@@ -92,6 +97,7 @@ def write(
     evaluation: Evaluation,
     readme: str,
     predictions: Sequence[Prediction] | None = None,
+    neighbours: Neighbours | None = None,
 ) -> Bundle:
     """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
     if path.exists():
@@ -104,6 +110,8 @@ def write(
     }
     if predictions is not None:
         contents[PREDICTIONS] = dump_predictions(predictions)
+    if neighbours is not None:
+        contents[NEIGHBOURS] = dump_neighbours(neighbours)
     staging = path.with_name(f".{path.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -186,6 +194,15 @@ def _predictions(data: bytes | None, evaluation: Evaluation) -> Predictions | No
     except ValueError as error:
         raise BundleError(f"{PREDICTIONS}: {error}") from error
     return predictions
+
+
+def _neighbours(data: bytes | None, card: ModelCard) -> Neighbours | None:
+    if data is None:
+        return None
+    try:
+        return parse_neighbours(data, num_classes=card.num_classes, embedding_dim=card.embedding_dim)
+    except ValueError as error:
+        raise BundleError(f"{NEIGHBOURS}: {error}") from error
 
 
 def _check_predictions(predictions: Predictions, evaluation: Evaluation) -> None:

@@ -10,7 +10,11 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.db import list_tables
 from app.db.session import lock_connection
+
+TABLES = (list_tables.SpeciesListRow,)
+"""Tables beside ``app.db.tables``: importing them makes them part of the metadata."""
 
 _MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

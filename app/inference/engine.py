@@ -13,7 +13,9 @@ from app.inference.session import ACCELERATORS, OnnxSession, Outputs, active_pro
 from models.bundle import Bundle
 from models.card import ModelCard
 from models.decision import RollUp
+from models.evidence import Confusions, confusions_by_label
 from models.metrics import Evaluation
+from models.neighbours import Neighbours
 
 EngineAnswer: TypeAlias = Outputs
 """Logits [N, C], embedding [N, D], and features [N, D, h, w] where they were asked for."""
@@ -28,6 +30,8 @@ class DeployedModel:
     sha256: str
     epoch: int
     rollup: RollUp
+    confusions: Confusions
+    neighbours: Neighbours | None
     session: OnnxSession
     runner: Runner
 
@@ -64,6 +68,8 @@ class Engine:
             sha256=bundle.sha256,
             epoch=epoch,
             rollup=RollUp(bundle.card.taxa),
+            confusions=confusions_by_label(bundle.evaluation),
+            neighbours=bundle.neighbours,
             session=session,
             runner=runner,
         )

@@ -22,7 +22,11 @@ from app.services.answers import (
     PredictionSet,
     SetTaxon,
 )
+from app.services.list_choice import Chosen, apply_list, week_of
 from models import decision
+from models.evidence import NOTHING
+from models.exif import PhotoMetadata
+from models.target_prior import Matched
 
 COVERAGE = 0.9
 """Nominal coverage of the prediction set."""
@@ -56,10 +60,17 @@ def compose(
     reliability: float,
     sighting: Sighting,
     explanation: Explanation | None,
+    listed: tuple[Chosen, Matched] | None = None,
 ) -> IdentifyAnswer:
-    """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list."""
+    """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list.
+
+    ``listed``: the species list that holds. It comes after the calibration and before everything that is decided.
+    """
     each = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
-    combined = decision.combine_photos(each) if len(each) > 1 else each[0]
+    unlisted = decision.combine_photos(each) if len(each) > 1 else each[0]
+    combined, use = (
+        apply_list(listed[0], listed[1], deployed.card, unlisted) if listed is not None else (unlisted, None)
+    )
     scores = logits.mean(axis=0)
     decided = deployed.rollup.decide(combined, reliability)
     return IdentifyAnswer(
@@ -75,16 +86,41 @@ def compose(
             kind=decided.kind, reason=decided.reason, taxon=decided.taxon, probability=decided.probability
         ),
         predictions=tuple(
-            _prediction(deployed, index, float(combined[index]), float(scores[index]))
+            _prediction(
+                deployed,
+                index,
+                float(combined[index]),
+                float(scores[index]),
+                float(unlisted[index]) if use else None,
+            )
             for index in decision.top_k(combined, top_k)
         ),
         prediction_set=_prediction_set(deployed, combined),
         images=tuple(_image(photo, sighting) for photo in photos),
         explanation=explanation,
+        species_list=use,
     )
 
 
-def _prediction(deployed: DeployedModel, index: int, probability: float, score: float) -> Prediction:
+def seen_at(
+    photos: Sequence[DecodedPhoto], sighting: Sighting
+) -> tuple[tuple[float, float] | None, int | None]:
+    """Position and ISO week of a sighting: as the request says, else of the first photo whose EXIF says it."""
+    known: list[Sighting | PhotoMetadata] = [sighting, *(photo.info.metadata for photo in photos)]
+    position = next(
+        (
+            (each.decimal_latitude, each.decimal_longitude)
+            for each in known
+            if each.decimal_latitude is not None and each.decimal_longitude is not None
+        ),
+        None,
+    )
+    return position, next((week_of(each.event_date) for each in known if each.event_date is not None), None)
+
+
+def _prediction(
+    deployed: DeployedModel, index: int, probability: float, score: float, without_list: float | None
+) -> Prediction:
     species = deployed.evaluation.species[index]
     return Prediction(
         taxon=deployed.card.taxa[index],
@@ -92,7 +128,8 @@ def _prediction(deployed: DeployedModel, index: int, probability: float, score: 
         score=score,
         group=species.group,
         training_count=species.training_count,
-        evidence=Evidence.of(species),
+        evidence=Evidence.of(species, deployed.confusions.get(species.label, NOTHING)),
+        probability_without_list=without_list,
     )
 
 

@@ -28,11 +28,15 @@ from app.errors import (
 from app.inference.decode import DecodePool, DecoderStopped
 from app.inference.decode_process import DecodedPhoto, OnPixels
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
-from app.inference.heatmap import METHOD, heatmap_base64
-from app.services.answers import Explanation, IdentifyAnswer
-from app.services.compose import SeenPhoto, Sighting, compose
+from app.services.active_lists import ActiveLists
+from app.services.answers import IdentifyAnswer
+from app.services.compose import SeenPhoto, Sighting, compose, seen_at
+from app.services.explain import explain
+from app.services.list_choice import ActiveList, Chosen, check_asked, choose
 from app.services.photo_files import PhotoFiles
+from app.services.species_lists import NO_LIST
 from models import preprocess
+from models.target_prior import Matched
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,17 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class IdentifyRequest:
-    """Photos of one animal, and how the answer is wanted. ``reliability`` None: as the card says."""
+    """Photos of one animal, and how the answer is wanted. ``reliability`` None: as the card says.
+
+    ``prior``: the name of a species list; ``none`` for no list, None or ``auto`` for the one that holds there and then.
+    """
 
     photos: tuple[bytes, ...]
     model: str | None = None
     top_k: int = 5
     reliability: float | None = None
     explain: bool = False
+    prior: str | None = None
     sighting: Sighting = field(default_factory=Sighting)
     user_id: UUID | None = None
     idempotency: Idempotency | None = None
@@ -83,12 +91,14 @@ class IdentifyService:
         engine: Engine,
         decoder: DecodePool,
         photo_files: PhotoFiles,
+        lists: ActiveLists,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
         self._decoder = decoder
         self._photo_files = photo_files
+        self._lists = lists
         self._now = now
 
     async def replay(self, session: AsyncSession, idempotency: Idempotency) -> str | None:
@@ -106,6 +116,7 @@ class IdentifyService:
         Raises NotFound, NoModelDeployed, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto, DiskFull, Busy.
         """
         deployed = self._deployed(request.model)
+        lists = await self._lists_for(request, deployed)
         several = len(request.photos) > 1
         seen = await asyncio.gather(
             *(
@@ -114,7 +125,11 @@ class IdentifyService:
             )
         )
         reliability = request.reliability or deployed.card.reliability
-        explanation = await _explain(seen[0]) if request.explain else None
+        explanation = (
+            await asyncio.to_thread(explain, seen[0].photo, seen[0].outputs, deployed)
+            if request.explain
+            else None
+        )
         answer = compose(
             uuid4(),
             self._now(),
@@ -125,6 +140,7 @@ class IdentifyService:
             reliability=reliability,
             sighting=request.sighting,
             explanation=explanation,
+            listed=await self._listed(request, deployed, lists, [each.photo for each in seen]),
         )
         names = [each.stored_name for each in seen]
         return Answered(answer, _new(answer, names, request, reliability))
@@ -137,6 +153,26 @@ class IdentifyService:
         if kept.body_sha256 != answered.new.body_sha256:
             raise _key_taken()
         return kept.response
+
+    async def _lists_for(self, request: IdentifyRequest, deployed: DeployedModel) -> tuple[ActiveList, ...]:
+        """The lists that could hold. A name that is none of them is refused before anything is decoded."""
+        if request.prior == NO_LIST:
+            return ()
+        lists = await self._lists.of(deployed.card.name)
+        check_asked(lists, request.prior, deployed.card.name)
+        return lists
+
+    async def _listed(
+        self,
+        request: IdentifyRequest,
+        deployed: DeployedModel,
+        lists: tuple[ActiveList, ...],
+        photos: list[DecodedPhoto],
+    ) -> tuple[Chosen, Matched] | None:
+        """The list that holds for these photos, beside the species of the version that answers."""
+        position, week = seen_at(photos, request.sighting)
+        chosen = choose(lists, request.prior, position, week)
+        return None if chosen is None else (chosen, await self._lists.matched(chosen.active, deployed))
 
     def _deployed(self, name: str | None) -> DeployedModel:
         try:
@@ -176,15 +212,6 @@ class IdentifyService:
             raise UndecodablePhoto(f"{name}{error}") from error
         except DecoderStopped as error:
             raise Busy("This service is stopping; nothing was identified.") from error
-
-
-async def _explain(seen: _Seen) -> Explanation:
-    outputs = seen.outputs
-    assert outputs.features is not None
-    heatmap = await asyncio.to_thread(
-        heatmap_base64, seen.photo.pixels, outputs.features[0], outputs.embedding[0]
-    )
-    return Explanation(heatmap_png_base64=heatmap, heatmap_method=METHOD)
 
 
 def _new(

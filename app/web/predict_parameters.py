@@ -45,7 +45,11 @@ class PredictParameters(BaseModel):
     ] = None
     decimal_latitude: Annotated[
         float | None,
-        Field(ge=-90, le=90, description="WGS 84. Saved with the answer; does not change the naming (yet)."),
+        Field(
+            ge=-90,
+            le=90,
+            description="WGS 84; else as the photo's EXIF says. A species list of that place is used.",
+        ),
     ] = None
     decimal_longitude: Annotated[
         float | None, Field(ge=-180, le=180, description="WGS 84. Goes with `decimal_latitude`.")
@@ -53,9 +57,21 @@ class PredictParameters(BaseModel):
     event_date: Annotated[
         datetime | date | None,
         BeforeValidator(_iso_date, json_schema_input_type=str | None),
-        Field(description="ISO 8601 date or time. Saved with the answer; does not change the naming (yet)."),
+        Field(
+            description="ISO 8601 date or time; else as the photo's EXIF says. Species lists go by its week."
+        ),
     ] = None
-    explain: Annotated[bool, Field(description="Adds a heatmap of the first photo.")] = False
+    explain: Annotated[
+        bool, Field(description="Adds a heatmap of the first photo and the training images nearest to it.")
+    ] = False
+    prior: Annotated[
+        str | None,
+        Field(
+            max_length=100,
+            description="Which species list holds: its name, `none`, or `auto` (also where silent) for the one of the "
+            "photo's place, else of its season.",
+        ),
+    ] = None
 
     def request(self, photos: tuple[bytes, ...]) -> IdentifyRequest:
         """What is asked of these photos of one animal."""
@@ -65,12 +81,14 @@ class PredictParameters(BaseModel):
             top_k=self.top_k,
             reliability=self.reliability,
             explain=self.explain,
+            prior=self.prior,
             sighting=Sighting(self.event_date, self.decimal_latitude, self.decimal_longitude),
         )
 
     def body_sha256(self, photos: Sequence[bytes]) -> str:
         """What was asked, as a hash: the parameters and the photos in order, not how they were encoded."""
-        told = json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        silent = {"prior"} if self.prior is None else set()  # keys of before there were lists stay good
+        told = json.dumps(self.model_dump(mode="json", exclude=silent), sort_keys=True).encode()
         digests = b"".join(hashlib.sha256(data).digest() for data in photos)
         return hashlib.sha256(hashlib.sha256(told).digest() + digests).hexdigest()
 

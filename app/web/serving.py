@@ -9,6 +9,7 @@ from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
+from app.services.active_lists import ActiveLists
 from app.services.identify import IdentifyService
 from app.services.photo_files import PhotoFiles
 from app.settings import Settings
@@ -47,13 +48,15 @@ def start(
     """What the routes need of the running service. ``shared`` counts for all replicas together."""
     sys.setswitchinterval(SWITCH_S)
     photo_files = PhotoFiles(settings.photos_dir)
-    service = IdentifyService(engine, decoder, photo_files)
+    lists = ActiveLists(sessions)
+    service = IdentifyService(engine, decoder, photo_files, lists)
     admission = Admission(
         max_requests=settings.max_queue + settings.decode_workers + engine.num_concurrent,
         max_bytes=max(PHOTO_MEMORY_BYTES, settings.max_body_bytes),
     )
     app.state.photo_files = photo_files
     app.state.identify = service
+    app.state.active_lists = lists
     keeper = IdentificationKeeper(settings.database)
     app.state.answering = Answering(
         service, sessions, keeper, admission, batch_width=2 * settings.decode_workers
