@@ -5,6 +5,7 @@ N training photos, D dimensions of the embedding, K of the code, C classes. The 
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -166,7 +167,7 @@ def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
             raise ValueError(f"unpacks to {num_bytes:,} bytes; at most {MAX_UNPACKED_BYTES:,} are taken")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in _ARRAYS}
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, NotImplementedError) as error:
         raise ValueError(f"is not an .npz file ({type(error).__name__})") from error
 
 

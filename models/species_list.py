@@ -87,7 +87,7 @@ def parse_species_list(data: bytes) -> SpeciesList:
     >>> found.species[0].weeks
     (1, 2, 51, 52, 53)
     """
-    rows = _rows(_text(data))
+    rows = _rows(list_text(data))
     if not rows:
         raise BadSpeciesList([Fault(1, f"the file is empty; expected a header with {NAME}")])
     header = [cell.strip() for cell in rows[0][1]]
@@ -146,7 +146,8 @@ def plain_name(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
 
-def _text(data: bytes) -> str:
+def list_text(data: bytes) -> str:
+    """The text of a file. Raises BadSpeciesList for one that is too large, or not in UTF-8."""
     if len(data) > MAX_BYTES:
         raise BadSpeciesList([Fault(1, f"the file has more than {MAX_BYTES:,} bytes, the most of a list")])
     if data.startswith(_WIDE_ENCODINGS) or b"\0" in data[:1000]:

@@ -184,3 +184,13 @@ async def end(session: AsyncSession, model: str, list_id: UUID, actor: str) -> S
         raise Conflict(f"{row.name!r}, revision {row.revision}, is not in use any more.")
     log.info("species list ended", model=model, list=row.name, revision=row.revision, actor=actor)
     return row
+
+
+async def end_named(session: AsyncSession, model: str, name: str, actor: str) -> SpeciesListRow:
+    """Use the list of this name no more. Raises NotFound, which names those in use."""
+    in_use = await lists_of(session, model)
+    for row in in_use:
+        if row.name == name:
+            return await end(session, model, row.id, actor)
+    names = ", ".join(row.name for row in in_use) or "none"
+    raise NotFound(f"{model} has no list named {name!r} in use; there is {names}.")
