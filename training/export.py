@@ -34,6 +34,7 @@ from training.data.prepared import Dataset
 from training.evaluate import class_indices, table
 from training.inference import evaluation_cache, network_logits, places_of
 from training.judged import CALIBRATED_ON
+from training.neighbours import neighbours_of
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
@@ -160,6 +161,7 @@ def export(
         evaluation=judgement.evaluation,
         readme=readme,
         predictions=judgement.predictions,
+        neighbours=neighbours_of(onnx, dataset, cache, licence=text.data_licence),
     )
 
 

@@ -32,14 +32,14 @@ def evaluate_models(
     if not samples:
         raise ValueError(f"{dataset.folder}: no photo is in split {split!r}")
     with_trust = split not in SEEN and log_target_C is None
-    logits_NC, prior_C, fitted = _answers(models, dataset, split, calibrate=with_trust)
+    logits_NC, prior_C, fitted = answers_of(models, dataset, split, calibrate=with_trust)
     if log_target_C is not None:
         logits_NC = answer_for(logits_NC, prior_C, log_target_C)
     judged = Judged(samples, logits_NC, fitted)
     return evaluate_judged([judged], dataset, split=split, with_trust=with_trust)
 
 
-def _answers(
+def answers_of(
     models: list[Path], dataset: Dataset, split: str, *, calibrate: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Fitted]:
     """Logits, log of the prior in them where it is known, and how they are read."""

@@ -36,8 +36,9 @@ async def add(robot: httpx.AsyncClient, data: bytes = ONLY_GREEN, **parameters: 
     return found
 
 
-async def ask(client: httpx.AsyncClient, photo: bytes = PHOTO, **fields: str) -> dict[str, Any]:
-    answer = await client.post("/predict", files=[("image", ("m.jpg", photo, "image/jpeg"))], data=fields)
+async def ask(client: httpx.AsyncClient, photo: bytes | None = None, **fields: str) -> dict[str, Any]:
+    files = [("image", ("m.jpg", photo or PHOTO, "image/jpeg"))]
+    answer = await client.post("/predict", files=files, data=fields)
     assert answer.status_code == 200, answer.text
     IdentifyAnswer.model_validate_json(answer.text)
     found: dict[str, Any] = answer.json()
@@ -54,7 +55,7 @@ async def test_a_photo_of_a_listed_place_is_answered_with_the_list_and_says_what
     plain = await ask(client, top_k="7")
     assert plain["species_list"] is None
     await add(robot, unlisted_weight="0.001")
-    listed = await ask(client, top_k="7", event_date="2024-06-01", **HERE)
+    listed = await ask(client, None, top_k="7", event_date="2024-06-01", **HERE)
     use = listed["species_list"]
     assert (use["name"], use["basis"], use["week"], use["applied"], use["num_expected"]) == (
         "meadow",
@@ -120,7 +121,7 @@ async def test_the_smallest_place_wins_then_a_season_and_a_bare_list_only_by_nam
         assert answer.status_code == 200, answer.text
 
     async def used(**fields: str) -> str | None:
-        use = (await ask(client, **fields))["species_list"]
+        use = (await ask(client, None, **fields))["species_list"]
         return use and f"{use['name']}, {use['basis']}"
 
     assert await used(decimal_latitude="47.2", decimal_longitude="11.4") == "garden, place"
