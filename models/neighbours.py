@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CODE_DIM = 128
+CODE_DIM = 256
 MAX_PHOTOS = 100_000
 MAX_UNPACKED_BYTES = 256_000_000
 MAX_REFERENCE = 500

@@ -15,14 +15,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from PIL import Image
 
 from models import bundle, decision, metrics
 from models.card import Calibration, Figure, ModelCard, Provenance
 from models.groups import choose_rule
+from models.neighbours import Neighbours, encode_photos
 from models.predictions import Prediction
 from models.preprocess import Preprocessing, fit
 from models.taxonomy import Taxon
-from tests.drawn_photos import draw_moth
+from tests.drawn_photos import draw_moth, encode
 
 SIZE_PX = 32
 EMBEDDING_DIM = 24
@@ -95,6 +97,7 @@ def write_tiny_bundle(
     seed: int = 0,
     *,
     with_predictions: bool = True,
+    with_neighbours: bool = False,
 ) -> Path:
     """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights."""
     path = store / name / version
@@ -142,8 +145,17 @@ def write_tiny_bundle(
         evaluation=evaluation,
         readme=f"# {name} {version}\n\nDrawn moths.\n",
         predictions=_predictions(probabilities, labels) if with_predictions else None,
+        neighbours=_neighbours(graph) if with_neighbours else None,
     )
     return path
+
+
+def _neighbours(graph: bytes) -> Neighbours:
+    """The drawn training moths, each with a small picture of it."""
+    images, labels = drawn_inputs(TRAINING_COUNTS, first_seed=0)
+    pictures = [encode(Image.fromarray(image).resize((96, 96))) for image in images]
+    references = [f"{TAXA[label].label}/{number}.jpg" for number, label in enumerate(labels)]
+    return encode_photos(_run(graph, images, "embedding"), labels, references, pictures)
 
 
 def _predictions(
