@@ -24,17 +24,17 @@ from app.web import (
     admin_pages,
     assets,
     catalogue_pages,
+    checklists,
+    checklists_pages,
     comparison,
     comparison_pages,
     docs_page,
     invitations,
-    lists_pages,
     pages,
     problems,
     promotion,
     registry,
     serving,
-    species_lists,
     users_pages,
 )
 from app.web.dependencies import get_caller
@@ -73,19 +73,19 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         comparison_pages,
         docs_page,
         invitations,
-        lists_pages,
+        checklists_pages,
         pages,
         problems,
         promotion,
         registry,
-        species_lists,
+        checklists,
         users_pages,
     ):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.add_middleware(
         BodyLimit,
-        limits={"/predict": settings.max_body_bytes, "/admin/lists": lists_pages.MAX_FORM_BYTES},
+        limits={"/predict": settings.max_body_bytes, "/admin/checklists": checklists_pages.MAX_FORM_BYTES},
     )
     app.add_middleware(
         RequestContext,

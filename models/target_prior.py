@@ -1,4 +1,4 @@
-"""Answers for the species that are expected here and now: training prior out, a species list's in. Pure numpy.
+"""Answers for the species that are expected here and now: training prior out, a checklist's in. Pure numpy.
 
 C classes, N photos. Calibration comes first. ``evaluate`` and the service exchange priors by this code.
 """
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.species_list import Expected, plain_name
+from models.checklist import Expected, plain_name
 from models.taxonomy import Taxon
 
 LogitPrior = Literal["none", "training", "partial"]
@@ -40,7 +40,7 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Matched:
-    """A species list beside a model's: class index, weight and weeks (bit w: ISO week w; 0: all year) of each match."""
+    """A checklist beside a model's: class index, weight and weeks (bit w: ISO week w; 0: all year) of each match."""
 
     num_classes: int
     place_M: NDArray[np.intp]

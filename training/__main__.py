@@ -9,6 +9,7 @@ import typer
 
 from models import bundle
 from models.target_prior import UNLISTED
+from training.checklist_prior import evaluate_with_checklist
 from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
 from training.config import apply_overrides
@@ -23,7 +24,6 @@ from training.evaluate import table
 from training.export import BundleText, check_exports
 from training.export import export as export_run
 from training.judged import evaluate_models
-from training.list_prior import evaluate_with_list
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.run_folder import begin_run, command_line, is_first_process, read_run
@@ -175,7 +175,7 @@ def evaluate(
     if prior is not None:
         if target_prior:
             raise ValueError("--prior and --target-prior are two answers to one question: give one of them")
-        judged = evaluate_with_list(models, dataset, split, prior, week=week, unlisted=unlisted_weight)
+        judged = evaluate_with_checklist(models, dataset, split, prior, week=week, unlisted=unlisted_weight)
         told = "\n".join([table(judged.evaluation), *judged.lines])
         typer.echo(judged.evaluation.model_dump_json(indent=1) if as_json else told)
         return

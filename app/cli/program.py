@@ -6,7 +6,7 @@ from functools import partial
 
 import typer
 
-from app.cli import accounts, lists, models
+from app.cli import accounts, checklists, models
 from app.cli.session import address, command_settings, upgrade_database
 from app.db.migrate import MigrationError
 from app.db.session import refusal_of
@@ -31,7 +31,7 @@ _GROUPS = {
     "db": db,
     "admin": accounts.admin,
     "model": models.model,
-    "lists": lists.lists,
+    "checklist": checklists.checklist,
     "key": accounts.key,
 }
 for name, group in _GROUPS.items():

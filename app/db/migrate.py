@@ -10,10 +10,10 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db import list_tables
+from app.db import checklist_table
 from app.db.session import lock_connection
 
-TABLES = (list_tables.SpeciesListRow,)
+TABLES = (checklist_table.ChecklistRow,)
 """Tables beside ``app.db.tables``: importing them makes them part of the metadata."""
 
 _MIGRATIONS = Path(__file__).parents[2] / "migrations"

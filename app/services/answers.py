@@ -110,8 +110,8 @@ class Prediction(_Answer):
     group: Annotated[Group, Field(description="By the number of training images alone.")]
     training_count: int
     evidence: Evidence
-    probability_without_list: Annotated[
-        Probability | None, Field(description="Before the species list; null where none was applied.")
+    probability_without_checklist: Annotated[
+        Probability | None, Field(description="Before the checklist; null where none was applied.")
     ] = None
 
 
@@ -163,14 +163,14 @@ class ListedName(_Answer):
 
     label: str
     scientific_name: str | None
-    probability_without_list: Probability
-    probability_with_list: Probability
+    probability_without_checklist: Probability
+    probability_with_checklist: Probability
 
 
-class ListUse(_Answer):
-    """The species list that held for this answer, and what it changed."""
+class ChecklistUse(_Answer):
+    """The checklist that held for this answer, and what it changed."""
 
-    list_id: UUID
+    id: UUID
     name: str
     revision: Annotated[int, Field(description="Lists are immutable; each replacement is one more.")]
     basis: Annotated[
@@ -238,7 +238,7 @@ class IdentifyAnswer(_Answer):
     prediction_set: PredictionSet
     images: tuple[ImageAnswer, ...]
     explanation: Explanation | None
-    species_list: Annotated[
-        ListUse | None,
-        Field(description="The species list that held; null where none did or the request refused it."),
+    checklist: Annotated[
+        ChecklistUse | None,
+        Field(description="The checklist that held; null where none did or the request refused it."),
     ] = None

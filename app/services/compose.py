@@ -22,7 +22,7 @@ from app.services.answers import (
     PredictionSet,
     SetTaxon,
 )
-from app.services.list_choice import Chosen, apply_list, week_of
+from app.services.checklist_choice import Chosen, apply_checklist, week_of
 from models import decision
 from models.evidence import NOTHING
 from models.exif import PhotoMetadata
@@ -64,12 +64,14 @@ def compose(
 ) -> IdentifyAnswer:
     """The answer for N photos of one animal. logits: float32 [N, C], in the order of the species list.
 
-    ``listed``: the species list that holds. It comes after the calibration and before everything that is decided.
+    ``listed``: the checklist that holds. It comes after the calibration and before everything that is decided.
     """
     each = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
     unlisted = decision.combine_photos(each) if len(each) > 1 else each[0]
     combined, use = (
-        apply_list(listed[0], listed[1], deployed.card, unlisted) if listed is not None else (unlisted, None)
+        apply_checklist(listed[0], listed[1], deployed.card, unlisted)
+        if listed is not None
+        else (unlisted, None)
     )
     scores = logits.mean(axis=0)
     decided = deployed.rollup.decide(combined, reliability)
@@ -98,7 +100,7 @@ def compose(
         prediction_set=_prediction_set(deployed, combined),
         images=tuple(_image(photo, sighting) for photo in photos),
         explanation=explanation,
-        species_list=use,
+        checklist=use,
     )
 
 
@@ -119,7 +121,7 @@ def seen_at(
 
 
 def _prediction(
-    deployed: DeployedModel, index: int, probability: float, score: float, without_list: float | None
+    deployed: DeployedModel, index: int, probability: float, score: float, without_checklist: float | None
 ) -> Prediction:
     species = deployed.evaluation.species[index]
     return Prediction(
@@ -129,7 +131,7 @@ def _prediction(
         group=species.group,
         training_count=species.training_count,
         evidence=Evidence.of(species, deployed.confusions.get(species.label, NOTHING)),
-        probability_without_list=without_list,
+        probability_without_checklist=without_checklist,
     )
 
 

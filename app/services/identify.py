@@ -28,13 +28,13 @@ from app.errors import (
 from app.inference.decode import DecodePool, DecoderStopped
 from app.inference.decode_process import DecodedPhoto, OnPixels
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
-from app.services.active_lists import ActiveLists
+from app.services.active_checklists import ActiveChecklists
 from app.services.answers import IdentifyAnswer
+from app.services.checklist_choice import ActiveChecklist, Chosen, check_asked, choose
+from app.services.checklists import NO_LIST
 from app.services.compose import SeenPhoto, Sighting, compose, seen_at
 from app.services.explain import explain
-from app.services.list_choice import ActiveList, Chosen, check_asked, choose
 from app.services.photo_files import PhotoFiles
-from app.services.species_lists import NO_LIST
 from models import preprocess
 from models.target_prior import Matched
 
@@ -52,7 +52,7 @@ class Idempotency:
 class IdentifyRequest:
     """Photos of one animal, and how the answer is wanted. ``reliability`` None: as the card says.
 
-    ``prior``: the name of a species list; ``none`` for no list, None or ``auto`` for the one that holds there and then.
+    ``prior``: the name of a checklist; ``none`` for none, None or ``auto`` for the one that holds there and then.
     """
 
     photos: tuple[bytes, ...]
@@ -91,7 +91,7 @@ class IdentifyService:
         engine: Engine,
         decoder: DecodePool,
         photo_files: PhotoFiles,
-        lists: ActiveLists,
+        lists: ActiveChecklists,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -154,7 +154,9 @@ class IdentifyService:
             raise _key_taken()
         return kept.response
 
-    async def _lists_for(self, request: IdentifyRequest, deployed: DeployedModel) -> tuple[ActiveList, ...]:
+    async def _lists_for(
+        self, request: IdentifyRequest, deployed: DeployedModel
+    ) -> tuple[ActiveChecklist, ...]:
         """The lists that could hold. A name that is none of them is refused before anything is decoded."""
         if request.prior == NO_LIST:
             return ()
@@ -166,7 +168,7 @@ class IdentifyService:
         self,
         request: IdentifyRequest,
         deployed: DeployedModel,
-        lists: tuple[ActiveList, ...],
+        lists: tuple[ActiveChecklist, ...],
         photos: list[DecodedPhoto],
     ) -> tuple[Chosen, Matched] | None:
         """The list that holds for these photos, beside the species of the version that answers."""

@@ -1,10 +1,10 @@
-"""What an answer says of its species list and of its explanation -> views. Words for biologists are chosen here."""
+"""What an answer says of its checklist and of its explanation -> views. Words for biologists are chosen here."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.answers import Confusion, Explanation, IdentifyAnswer, ListUse, NearestImage
+from app.services.answers import ChecklistUse, Confusion, Explanation, IdentifyAnswer, NearestImage
 from app.web.formatting import count_words
 from app.web.naming import names_of
 from app.web.views import TaxonName
@@ -18,8 +18,8 @@ _BASIS = {
 
 
 @dataclass(frozen=True)
-class ListUseView:
-    """The species list behind an answer, and what it changed."""
+class ChecklistUseView:
+    """The checklist behind an answer, and what it changed."""
 
     heading: str
     changed: bool
@@ -49,7 +49,7 @@ class ExplanationView:
     nearest_note: str
 
 
-def list_use_view(use: ListUse | None) -> ListUseView | None:
+def checklist_use_view(use: ChecklistUse | None) -> ChecklistUseView | None:
     """The list of an answer in words; None where none held."""
     if use is None:
         return None
@@ -58,8 +58,8 @@ def list_use_view(use: ListUse | None) -> ListUseView | None:
         "The percentages on this plate take the list into account. They hold as far as the list does: a species that "
         "the list leaves out is held for unlikely here, not for impossible, unless the list excludes it."
     )
-    return ListUseView(
-        heading=f"Species list {use.name}, {_BASIS[use.basis]}",
+    return ChecklistUseView(
+        heading=f"Checklist {use.name}, {_BASIS[use.basis]}",
         changed=changed,
         reason=use.reason,
         caution=caution if use.applied else "",

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 
 from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
 from app.web.explanation_view import (
+    ChecklistUseView,
     ExplanationView,
-    ListUseView,
+    checklist_use_view,
     exchanged_view,
     explanation_view,
-    list_use_view,
 )
 from app.web.formatting import count_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
@@ -50,7 +50,7 @@ class CandidateView:
     confused_with: tuple[TaxonName, ...]
     named_as: tuple[tuple[TaxonName, str], ...]
     given_to: tuple[tuple[TaxonName, str], ...]
-    without_list: str | None
+    without_checklist: str | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class IdentificationView:
     set_sentence: str
     set_names: tuple[TaxonName, ...]
     group_rule: str
-    species_list: ListUseView | None
+    checklist: ChecklistUseView | None
     explanation: ExplanationView | None
     announcement: str
 
@@ -127,7 +127,7 @@ def identification_view(
         set_sentence=_set_sentence(answer),
         set_names=names_of([taxon.label for taxon in answer.prediction_set.taxa], known),
         group_rule=group_rule,
-        species_list=list_use_view(answer.species_list),
+        checklist=checklist_use_view(answer.checklist),
         explanation=explanation_view(answer, known),
         announcement=_announcement(answer.decision, name),
     )
@@ -254,9 +254,9 @@ def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> Candid
         confused_with=names_of(prediction.evidence.confused_with, known),
         named_as=exchanged_view(prediction.evidence.named_as, known),
         given_to=exchanged_view(prediction.evidence.given_to, known),
-        without_list=None
-        if prediction.probability_without_list is None
-        else probability_words(prediction.probability_without_list),
+        without_checklist=None
+        if prediction.probability_without_checklist is None
+        else probability_words(prediction.probability_without_checklist),
     )
 
 

@@ -48,7 +48,7 @@ class PredictParameters(BaseModel):
         Field(
             ge=-90,
             le=90,
-            description="WGS 84; else as the photo's EXIF says. A species list of that place is used.",
+            description="WGS 84; else as the photo's EXIF says. A checklist of that place is used.",
         ),
     ] = None
     decimal_longitude: Annotated[
@@ -57,9 +57,7 @@ class PredictParameters(BaseModel):
     event_date: Annotated[
         datetime | date | None,
         BeforeValidator(_iso_date, json_schema_input_type=str | None),
-        Field(
-            description="ISO 8601 date or time; else as the photo's EXIF says. Species lists go by its week."
-        ),
+        Field(description="ISO 8601 date or time; else as the photo's EXIF says. Checklists go by its week."),
     ] = None
     explain: Annotated[
         bool, Field(description="Adds a heatmap of the first photo and the training images nearest to it.")
@@ -68,7 +66,7 @@ class PredictParameters(BaseModel):
         str | None,
         Field(
             max_length=100,
-            description="Which species list holds: its name, `none`, or `auto` (also where silent) for the one of the "
+            description="Which checklist holds: its name, `none`, or `auto` (also where silent) for the one of the "
             "photo's place, else of its season.",
         ),
     ] = None
@@ -87,7 +85,7 @@ class PredictParameters(BaseModel):
 
     def body_sha256(self, photos: Sequence[bytes]) -> str:
         """What was asked, as a hash: the parameters and the photos in order, not how they were encoded."""
-        silent = {"prior"} if self.prior is None else set()  # keys of before there were lists stay good
+        silent = {"prior"} if self.prior is None else set()  # keys of before there were checklists stay good
         told = json.dumps(self.model_dump(mode="json", exclude=silent), sort_keys=True).encode()
         digests = b"".join(hashlib.sha256(data).digest() for data in photos)
         return hashlib.sha256(hashlib.sha256(told).digest() + digests).hexdigest()

@@ -9,7 +9,7 @@ from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
-from app.services.active_lists import ActiveLists
+from app.services.active_checklists import ActiveChecklists
 from app.services.identify import IdentifyService
 from app.services.photo_files import PhotoFiles
 from app.settings import Settings
@@ -48,7 +48,7 @@ def start(
     """What the routes need of the running service. ``shared`` counts for all replicas together."""
     sys.setswitchinterval(SWITCH_S)
     photo_files = PhotoFiles(settings.photos_dir)
-    lists = ActiveLists(sessions)
+    lists = ActiveChecklists(sessions)
     service = IdentifyService(engine, decoder, photo_files, lists)
     admission = Admission(
         max_requests=settings.max_queue + settings.decode_workers + engine.num_concurrent,
@@ -56,7 +56,7 @@ def start(
     )
     app.state.photo_files = photo_files
     app.state.identify = service
-    app.state.active_lists = lists
+    app.state.active_checklists = lists
     keeper = IdentificationKeeper(settings.database)
     app.state.answering = Answering(
         service, sessions, keeper, admission, batch_width=2 * settings.decode_workers

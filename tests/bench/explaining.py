@@ -1,4 +1,4 @@
-"""What an explanation and a species list add to an answer.
+"""What an explanation and a checklist add to an answer.
 
 ``python -m tests.bench.explaining [--store models/store]``, on a machine that does nothing else. The explanation looks
 the photo up among 10,000 drawn codes, and plain and explained requests take turns. List: pure numpy, synthetic.
@@ -7,6 +7,7 @@ the photo up among 10,000 drawn codes, and plain and explained requests take tur
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,8 @@ import numpy as np
 import typer
 
 from models import bundle
+from models.checklist import Expected
 from models.neighbours import encode_photos
-from models.species_list import Expected
 from models.target_prior import exchange_prior, match_species, target_shares
 from models.taxonomy import Taxon
 from tests.bench._connection import Connection
@@ -60,15 +61,11 @@ def explained_ratio(store: Path, model: str, folder: Path) -> tuple[float, float
         connection = Connection(server.start().url)
         took: dict[str, list[float]] = {"": [], "?explain=true": []}
         for query in took:
-            latencies_ms(
-                lambda photo, query=query: connection.predict(photo, query), [next(photos) for _ in range(20)]
-            )
+            latencies_ms(partial(connection.predict, query=query), [next(photos) for _ in range(20)])
         for _ in range(ROUNDS):
             for query, found in took.items():
-                found += latencies_ms(
-                    lambda photo, query=query: connection.predict(photo, query),
-                    [next(photos) for _ in range(NUM_PHOTOS)],
-                )
+                taken = [next(photos) for _ in range(NUM_PHOTOS)]
+                found += latencies_ms(partial(connection.predict, query=query), taken)
         connection.close()
     finally:
         server.kill()

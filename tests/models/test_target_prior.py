@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.species_list import Expected
+from models.checklist import Expected
 from models.target_prior import (
     exchange_prior,
     log_prior_left,

@@ -1,4 +1,4 @@
-"""The table of species lists: what is expected where and when. ``app.db.migrate`` makes it known to the metadata."""
+"""The table of checklists: what is expected where and when. ``app.db.migrate`` makes it known to the metadata."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -9,12 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.tables import Table, utc_now
 
 
-class SpeciesListRow(Table):
+class ChecklistRow(Table):
     """One revision of a list. Triggers refuse to change or delete it: it can only end, once, and stays for the answers
-    that name it. ``content``: the CSV as ``models.species_list`` writes it.
+    that name it. ``content``: the CSV as ``models.checklist`` writes it.
     """
 
-    __tablename__ = "species_list"
+    __tablename__ = "checklist"
     __table_args__ = (
         UniqueConstraint("model", "name", "revision"),
         CheckConstraint(

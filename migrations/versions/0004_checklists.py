@@ -1,4 +1,4 @@
-"""Species lists by place and season; the database lets nobody rewrite one that an answer may have used."""
+"""Checklists by place and season; the database lets nobody rewrite one that an answer may have used."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-REFUSAL = "a species list is immutable: replace it"
+REFUSAL = "a checklist is immutable: replace it"
 KEPT = (
     "id",
     "model",
@@ -26,10 +26,10 @@ KEPT = (
 )
 # A row is also rewritten by INSERT OR REPLACE, which fires no DELETE trigger by default.
 SQLITE_TRIGGERS = {
-    "species_list_no_change": f"BEFORE UPDATE OF {', '.join(KEPT)} ON species_list",
-    "species_list_ends_once": "BEFORE UPDATE ON species_list WHEN OLD.ended_at IS NOT NULL",
-    "species_list_no_delete": "BEFORE DELETE ON species_list",
-    "species_list_no_replace": "BEFORE INSERT ON species_list WHEN EXISTS (SELECT 1 FROM species_list "
+    "checklist_no_change": f"BEFORE UPDATE OF {', '.join(KEPT)} ON checklist",
+    "checklist_ends_once": "BEFORE UPDATE ON checklist WHEN OLD.ended_at IS NOT NULL",
+    "checklist_no_delete": "BEFORE DELETE ON checklist",
+    "checklist_no_replace": "BEFORE INSERT ON checklist WHEN EXISTS (SELECT 1 FROM checklist "
     "WHERE id = NEW.id OR (model = NEW.model AND name = NEW.name AND revision = NEW.revision))",
 }
 
@@ -37,7 +37,7 @@ SQLITE_TRIGGERS = {
 def upgrade() -> None:
     """To this revision."""
     op.create_table(
-        "species_list",
+        "checklist",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -56,11 +56,11 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(decimal_latitude IS NULL) = (radius_km IS NULL)"
             " AND (decimal_longitude IS NULL) = (radius_km IS NULL)",
-            name=op.f("ck_species_list_whole_place"),
+            name=op.f("ck_checklist_whole_place"),
         ),
-        sa.ForeignKeyConstraint(["model"], ["model.name"], name=op.f("fk_species_list_model")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_species_list")),
-        sa.UniqueConstraint("model", "name", "revision", name=op.f("uq_species_list_model_name_revision")),
+        sa.ForeignKeyConstraint(["model"], ["model.name"], name=op.f("fk_checklist_model")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_checklist")),
+        sa.UniqueConstraint("model", "name", "revision", name=op.f("uq_checklist_model_name_revision")),
     )
     if op.get_bind().dialect.name == "sqlite":
         for name, when in SQLITE_TRIGGERS.items():
@@ -72,19 +72,19 @@ def upgrade() -> None:
 def _protect_on_postgresql() -> None:
     before, after = (", ".join(f"{row}.{column}" for column in KEPT) for row in ("OLD", "NEW"))
     op.execute(
-        "CREATE FUNCTION species_list_is_immutable() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "CREATE FUNCTION checklist_is_immutable() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         f"IF TG_OP = 'UPDATE' AND OLD.ended_at IS NULL AND ({before}) IS NOT DISTINCT FROM ({after}) "
         "THEN RETURN NEW; END IF; "
         f"RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$"
     )
     op.execute(
-        "CREATE TRIGGER species_list_is_immutable BEFORE UPDATE OR DELETE ON species_list "
-        "FOR EACH ROW EXECUTE FUNCTION species_list_is_immutable()"
+        "CREATE TRIGGER checklist_is_immutable BEFORE UPDATE OR DELETE ON checklist "
+        "FOR EACH ROW EXECUTE FUNCTION checklist_is_immutable()"
     )
 
 
 def downgrade() -> None:
     """Back from it."""
-    op.drop_table("species_list")  # and its triggers with it
+    op.drop_table("checklist")  # and its triggers with it
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION species_list_is_immutable()")
+        op.execute("DROP FUNCTION checklist_is_immutable()")

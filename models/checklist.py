@@ -52,7 +52,7 @@ class Fault(NamedTuple):
         return f"row {self.row}: {self.message}"
 
 
-class BadSpeciesList(ValueError):
+class BadChecklist(ValueError):
     """A list that is refused, with every fault that was found (the first ``MOST_FAULTS``)."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -61,7 +61,7 @@ class BadSpeciesList(ValueError):
 
 
 @dataclass(frozen=True)
-class SpeciesList:
+class Checklist:
     """What a CSV says, in its order, and which of its columns were not read."""
 
     species: tuple[Expected, ...]
@@ -70,7 +70,7 @@ class SpeciesList:
     def csv(self) -> str:
         """The list as it is kept: the three columns, read again without loss.
 
-        >>> SpeciesList((Expected("Agrotis ipsilon", (1, 52, 53), 0.5),)).csv().splitlines()
+        >>> Checklist((Expected("Agrotis ipsilon", (1, 52, 53), 0.5),)).csv().splitlines()
         ['scientific_name,weeks,weight', 'Agrotis ipsilon,1 52-53,0.5']
         """
         stream = io.StringIO(newline="")
@@ -80,26 +80,26 @@ class SpeciesList:
         return stream.getvalue()
 
 
-def parse_species_list(data: bytes) -> SpeciesList:
-    """The list of a CSV. Raises BadSpeciesList with the row of each fault.
+def parse_checklist(data: bytes) -> Checklist:
+    """The list of a CSV. Raises BadChecklist with the row of each fault.
 
-    >>> found = parse_species_list("species;weeks\\nAgrotis ipsilon;51-2\\n".encode())
+    >>> found = parse_checklist("species;weeks\\nAgrotis ipsilon;51-2\\n".encode())
     >>> found.species[0].weeks
     (1, 2, 51, 52, 53)
     """
     rows = _rows(list_text(data))
     if not rows:
-        raise BadSpeciesList([Fault(1, f"the file is empty; expected a header with {NAME}")])
+        raise BadChecklist([Fault(1, f"the file is empty; expected a header with {NAME}")])
     header = [cell.strip() for cell in rows[0][1]]
     places, ignored = _columns(header)
     if len(rows) - 1 > MAX_ROWS:
-        raise BadSpeciesList([Fault(rows[MAX_ROWS + 1][0], f"at most {MAX_ROWS:,} species in one list")])
+        raise BadChecklist([Fault(rows[MAX_ROWS + 1][0], f"at most {MAX_ROWS:,} species in one list")])
     species, faults = _read(rows[1:], places, len(header))
     if not species and not faults:
         faults = [Fault(rows[0][0], "no species stands below the header")]
     if faults:
-        raise BadSpeciesList(faults[:MOST_FAULTS])
-    return SpeciesList(tuple(species), ignored)
+        raise BadChecklist(faults[:MOST_FAULTS])
+    return Checklist(tuple(species), ignored)
 
 
 def parse_weeks(text: str) -> tuple[int, ...]:
@@ -147,16 +147,16 @@ def plain_name(name: str) -> str:
 
 
 def list_text(data: bytes) -> str:
-    """The text of a file. Raises BadSpeciesList for one that is too large, or not in UTF-8."""
+    """The text of a file. Raises BadChecklist for one that is too large, or not in UTF-8."""
     if len(data) > MAX_BYTES:
-        raise BadSpeciesList([Fault(1, f"the file has more than {MAX_BYTES:,} bytes, the most of a list")])
+        raise BadChecklist([Fault(1, f"the file has more than {MAX_BYTES:,} bytes, the most of a list")])
     if data.startswith(_WIDE_ENCODINGS) or b"\0" in data[:1000]:
-        raise BadSpeciesList([Fault(1, "is UTF-16 or no text; save the list as CSV in UTF-8")])
+        raise BadChecklist([Fault(1, "is UTF-16 or no text; save the list as CSV in UTF-8")])
     try:
         return data.decode("utf-8-sig")  # spreadsheets begin UTF-8 with a byte order mark
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
-        raise BadSpeciesList([Fault(row, "is not UTF-8; save the list as 'CSV UTF-8'")]) from error
+        raise BadChecklist([Fault(row, "is not UTF-8; save the list as 'CSV UTF-8'")]) from error
 
 
 def _rows(text: str) -> list[tuple[int, list[str]]]:
@@ -170,7 +170,7 @@ def _rows(text: str) -> list[tuple[int, list[str]]]:
             if any(cell.strip() for cell in row):
                 rows.append((reader.line_num, row))
     except csv.Error as error:
-        raise BadSpeciesList([Fault(reader.line_num, f"is not CSV ({error})")]) from error
+        raise BadChecklist([Fault(reader.line_num, f"is not CSV ({error})")]) from error
     return rows
 
 
@@ -184,12 +184,12 @@ def _columns(header: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
     }
     if NAME not in places:
         found = ", ".join(header)[:200]
-        raise BadSpeciesList([Fault(1, f"no column {NAME}; the columns here are {found}")])
+        raise BadChecklist([Fault(1, f"no column {NAME}; the columns here are {found}")])
     ignored = [name for place, name in enumerate(header) if place not in places.values()]
     for name in ignored:
         near = get_close_matches(name.lower(), [WEEKS, WEIGHT], n=1)
         if near or name.lower() in (WEEKS, WEIGHT, NAME):
-            raise BadSpeciesList([Fault(1, f"column {name!r} is not known; {near[0] if near else name}?")])
+            raise BadChecklist([Fault(1, f"column {name!r} is not known; {near[0] if near else name}?")])
     return places, tuple(name for name in ignored if name)
 
 

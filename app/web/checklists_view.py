@@ -1,20 +1,20 @@
-"""Species lists -> the view of ``/admin/lists``."""
+"""Checklists -> the view of ``/admin/checklists``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from app.db.list_tables import SpeciesListRow
-from app.services.species_lists import Checked
+from app.db.checklist_table import ChecklistRow
+from app.services.checklists import Checked
 from app.web.formatting import count_words, share
-from models.species_list import Expected, weeks_words
+from models.checklist import Expected, weeks_words
 
 SHOWN_UNMATCHED = 50
 
 
 @dataclass(frozen=True)
-class ListView:
+class ChecklistView:
     """One list as the page shows it."""
 
     id: str
@@ -30,10 +30,10 @@ class ListView:
 
 
 @dataclass(frozen=True)
-class ListDraft:
+class ChecklistDraft:
     """What somebody wrote into the form, kept when the page comes back."""
 
-    list: str = ""
+    checklist: str = ""
     decimal_latitude: str = ""
     decimal_longitude: str = ""
     radius_km: str = ""
@@ -55,17 +55,17 @@ class PreviewView:
 
 
 @dataclass(frozen=True)
-class ListsView:
-    """``/admin/lists``: the lists of one model, a form for another one, and what it would match."""
+class ChecklistsView:
+    """``/admin/checklists``: the lists of one model, a form for another one, and what it would match."""
 
-    template: ClassVar[str] = "admin_lists.html"
-    title: ClassVar[str] = "Species lists"
+    template: ClassVar[str] = "admin_checklists.html"
+    title: ClassVar[str] = "Checklists"
 
     models: tuple[tuple[str, str, bool], ...]
     model: str
-    lists: tuple[ListView, ...]
-    ended: tuple[ListView, ...]
-    draft: ListDraft
+    checklists: tuple[ChecklistView, ...]
+    ended: tuple[ChecklistView, ...]
+    draft: ChecklistDraft
     preview: PreviewView | None
     form_token: str
     done: str | None
@@ -74,12 +74,12 @@ class ListsView:
     default_unlisted: str
 
 
-def list_view(row: SpeciesListRow) -> ListView:
+def checklist_view(row: ChecklistRow) -> ChecklistView:
     """One list, its place and weights in words."""
     where = "everywhere"
     if row.radius_km is not None:
         where = f"within {row.radius_km:g} km of {row.decimal_latitude:g}, {row.decimal_longitude:g}"
-    return ListView(
+    return ChecklistView(
         id=str(row.id),
         name=row.name,
         revision=row.revision,
@@ -104,7 +104,7 @@ def _unlisted(weight: float) -> str:
     return f"species it leaves out count {weight:g} of one it names"
 
 
-def preview_view(checked: Checked, in_use: Sequence[SpeciesListRow]) -> PreviewView:
+def preview_view(checked: Checked, in_use: Sequence[ChecklistRow]) -> PreviewView:
     """What a list would match, and what it would replace."""
     num = len(checked.species.species)
     shown = checked.unmatched[:SHOWN_UNMATCHED]

@@ -1,4 +1,4 @@
-"""``python -m app lists``: species lists by place and season without a browser."""
+"""``python -m app checklist``: checklists by place and season without a browser."""
 
 import json
 from pathlib import Path
@@ -8,20 +8,20 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.session import AsJson, command_settings, operator, with_session
-from app.db.list_tables import SpeciesListRow
-from app.services import species_lists
-from app.services.species_lists import Checked, Draft
-from app.web.species_lists import entry_of, make_place
-from models.species_list import MAX_BYTES
+from app.db.checklist_table import ChecklistRow
+from app.services import checklists
+from app.services.checklists import Checked, Draft
+from app.web.checklists import entry_of, make_place
+from models.checklist import MAX_BYTES
 from models.target_prior import UNLISTED
 
-lists = typer.Typer(help="Species lists: what is expected where and when.", no_args_is_help=True)
+checklist = typer.Typer(help="Checklists: what is expected where and when.", no_args_is_help=True)
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 
 
-@lists.command(
+@checklist.command(
     "add",
-    epilog='Example: python -m app lists add european-moths meadow.csv --name "Alpine meadow" --latitude 47.2 '
+    epilog='Example: python -m app checklist add european-moths meadow.csv --name "Alpine meadow" --latitude 47.2 '
     "--longitude 11.4 --radius-km 20",
 )
 def add(
@@ -41,16 +41,16 @@ def add(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what matches, and keep nothing.")] = False,
 ) -> None:
-    """Add a species list from a CSV, or try one out. Running services use it within seconds."""
+    """Add a checklist from a CSV, or try one out. Running services use it within seconds."""
     settings = command_settings()
     with file.open("rb") as stream:
         data = stream.read(MAX_BYTES + 1)
     draft = Draft(name, data, make_place(latitude, longitude, radius_km), unlisted_weight)
 
-    async def act(session: AsyncSession) -> tuple[SpeciesListRow | None, Checked]:
+    async def act(session: AsyncSession) -> tuple[ChecklistRow | None, Checked]:
         if dry_run:
-            return None, await species_lists.check(session, settings, model, draft)
-        return await species_lists.add(session, settings, model, draft, actor=operator(), replace=replace)
+            return None, await checklists.check(session, settings, model, draft)
+        return await checklists.add(session, settings, model, draft, actor=operator(), replace=replace)
 
     row, checked = with_session(act)
     _show(model, checked)
@@ -71,14 +71,14 @@ def _show(model: str, checked: Checked) -> None:
         typer.echo(f"note: {note}")
 
 
-@lists.command("list", epilog="Example: python -m app lists list european-moths --json")
-def list_lists(
+@checklist.command("list", epilog="Example: python -m app checklist list european-moths --json")
+def list_checklists(
     model: ModelName,
     ended: Annotated[bool, typer.Option("--ended", help="Those not used any more as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The species lists of a model: id, place, who added them and when."""
-    rows = with_session(lambda session: species_lists.lists_of(session, model, ended=ended))
+    """The checklists of a model: id, place, who added them and when."""
+    rows = with_session(lambda session: checklists.lists_of(session, model, ended=ended))
     entries = [entry_of(row) for row in rows]
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=1))
@@ -97,12 +97,12 @@ def list_lists(
         )
 
 
-@lists.command("end", epilog='Example: python -m app lists end european-moths "Alpine meadow"')
+@checklist.command("end", epilog='Example: python -m app checklist end european-moths "Alpine meadow"')
 def end(model: ModelName, name: Annotated[str, typer.Argument(help="Name of the list.")]) -> None:
     """Use a list no more. It is kept for the answers that name it."""
 
-    async def act(session: AsyncSession) -> SpeciesListRow:
-        return await species_lists.end_named(session, model, name, operator())
+    async def act(session: AsyncSession) -> ChecklistRow:
+        return await checklists.end_named(session, model, name, operator())
 
     row = with_session(act)
     typer.echo(f"{row.name}, revision {row.revision}, is not used any more.")

@@ -1,4 +1,4 @@
-"""A species list tried out on test photos: by the same code as the service, and what it changed is told."""
+"""A checklist tried out on test photos: by the same code as the service, and what it changed is told."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from training.__main__ import app
+from training.checklist_prior import change_lines
 from training.data.prepared import Dataset, write_dataset
-from training.list_prior import change_lines
 from training.recipes import make_recipe
 from training.run_folder import begin_run
 from training.trainer import train

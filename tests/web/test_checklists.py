@@ -1,4 +1,4 @@
-"""Species lists from upload to answer: over HTTP, on the page, and what an answer says of them."""
+"""Checklists from upload to answer: over HTTP, on the page, and what an answer says of them."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from tests.tiny_bundle import TAXA
 
 PHOTO = drawn_photos.photo(kind=0, seed=77)
 RUSTY, GREEN = TAXA[0], TAXA[1]
-MEADOW = {"list": "meadow", "decimal_latitude": "47.2", "decimal_longitude": "11.4", "radius_km": "20"}
+MEADOW = {"checklist": "meadow", "decimal_latitude": "47.2", "decimal_longitude": "11.4", "radius_km": "20"}
 ONLY_GREEN = b"scientific_name,weeks\nAurelia viridis,20-30\n"
 HERE = {"decimal_latitude": "47.25", "decimal_longitude": "11.45"}
 CSV = {"Content-Type": "text/csv"}
@@ -29,7 +29,7 @@ def database_url(tmp_path: Any) -> str:
 
 async def add(robot: httpx.AsyncClient, data: bytes = ONLY_GREEN, **parameters: str) -> dict[str, Any]:
     answer = await robot.post(
-        "/models/tiny-moths/lists", params={**MEADOW, **parameters}, content=data, headers=CSV
+        "/models/tiny-moths/checklists", params={**MEADOW, **parameters}, content=data, headers=CSV
     )
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -53,10 +53,10 @@ async def test_a_photo_of_a_listed_place_is_answered_with_the_list_and_says_what
     client: httpx.AsyncClient, robot: httpx.AsyncClient
 ) -> None:
     plain = await ask(client, top_k="7")
-    assert plain["species_list"] is None
+    assert plain["checklist"] is None
     await add(robot, unlisted_weight="0.001")
     listed = await ask(client, None, top_k="7", event_date="2024-06-01", **HERE)
-    use = listed["species_list"]
+    use = listed["checklist"]
     assert (use["name"], use["basis"], use["week"], use["applied"], use["num_expected"]) == (
         "meadow",
         "place",
@@ -64,14 +64,14 @@ async def test_a_photo_of_a_listed_place_is_answered_with_the_list_and_says_what
         True,
         1,
     )
-    assert by_label(listed, "probability_without_list") == pytest.approx(by_label(plain))
+    assert by_label(listed, "probability_without_checklist") == pytest.approx(by_label(plain))
     before, after = by_label(plain), by_label(listed)
     weighed = {label: share * (1.0 if label == GREEN.label else 0.001) for label, share in before.items()}
     assert after == pytest.approx({label: share / sum(weighed.values()) for label, share in weighed.items()})
     assert use["top_before"]["label"] == RUSTY.label
     assert use["top_after"]["label"] == max(after, key=lambda label: after[label])
-    assert use["top_after"]["probability_with_list"] == listed["predictions"][0]["probability"]
-    assert "The list meadow holds, as the photo was taken within it" in use["reason"]
+    assert use["top_after"]["probability_with_checklist"] == listed["predictions"][0]["probability"]
+    assert "The checklist meadow holds, as the photo was taken within it" in use["reason"]
     assert listed["predictions"][0]["score"] in by_label(plain, "score").values()
 
 
@@ -92,36 +92,35 @@ async def test_place_and_week_come_from_the_photo_too_and_a_request_can_refuse_o
     await add(robot)
     block = drawn_photos.exif(orientation=1, taken=datetime(2024, 7, 1, 23, 5), position=(47.3, 11.3))
     photo = drawn_photos.photo(kind=0, seed=77, exif=block)
-    assert (await ask(client, photo))["species_list"]["week"] == 27
-    assert (await ask(client, photo, prior="none"))["species_list"] is None
+    assert (await ask(client, photo))["checklist"]["week"] == 27
+    assert (await ask(client, photo, prior="none"))["checklist"] is None
     elsewhere = {"decimal_latitude": "50", "decimal_longitude": "11"}
-    assert (await ask(client, photo, **elsewhere))["species_list"] is None
-    assert (await ask(client, photo, prior="meadow", **elsewhere))["species_list"]["basis"] == "name"
+    assert (await ask(client, photo, **elsewhere))["checklist"] is None
+    assert (await ask(client, photo, prior="meadow", **elsewhere))["checklist"]["basis"] == "name"
     winter = await ask(client, photo, event_date="2024-01-10")
-    assert winter["species_list"]["applied"] is False
+    assert winter["checklist"]["applied"] is False
     assert (
-        "expects no species of this model in week 2, so it changed nothing"
-        in winter["species_list"]["reason"]
+        "expects no species of this model in week 2, so it changed nothing" in winter["checklist"]["reason"]
     )
     assert by_label(winter) == pytest.approx(by_label(await ask(client, photo, prior="none")))
     wrong = await client.post("/predict", files=[("image", PHOTO)], data={"prior": "medow"})
     assert wrong.status_code == 422
-    assert "no list named 'medow'; there is auto, none, meadow" in wrong.json()["detail"]
+    assert "no checklist named 'medow'; there is auto, none, meadow" in wrong.json()["detail"]
 
 
 async def test_the_smallest_place_wins_then_a_season_and_a_bare_list_only_by_name(
     client: httpx.AsyncClient, robot: httpx.AsyncClient
 ) -> None:
-    await add(robot, list="Alps", radius_km="300")
-    await add(robot, list="garden", radius_km="1")
+    await add(robot, checklist="Alps", radius_km="300")
+    await add(robot, checklist="garden", radius_km="1")
     for name, data in (("spring", ONLY_GREEN), ("bare", b"scientific_name\nAurelia viridis\n")):
         answer = await robot.post(
-            "/models/tiny-moths/lists", params={"list": name}, content=data, headers=CSV
+            "/models/tiny-moths/checklists", params={"checklist": name}, content=data, headers=CSV
         )
         assert answer.status_code == 200, answer.text
 
     async def used(**fields: str) -> str | None:
-        use = (await ask(client, None, **fields))["species_list"]
+        use = (await ask(client, None, **fields))["checklist"]
         return use and f"{use['name']}, {use['basis']}"
 
     assert await used(decimal_latitude="47.2", decimal_longitude="11.4") == "garden, place"
@@ -133,7 +132,7 @@ async def test_the_smallest_place_wins_then_a_season_and_a_bare_list_only_by_nam
     assert await used(event_date="2024-06-01") == "spring, season"
     assert await used() is None
     assert await used(prior="bare") == "bare, name"
-    assert (await ask(client, model="other-moths", event_date="2024-06-01"))["species_list"] is None
+    assert (await ask(client, model="other-moths", event_date="2024-06-01"))["checklist"] is None
 
 
 async def test_several_photos_are_weighed_once_and_a_batch_by_each_photo(
@@ -150,25 +149,25 @@ async def test_several_photos_are_weighed_once_and_a_batch_by_each_photo(
         (combined / combined.sum()).tolist(), rel=1e-6
     )
     batch = await client.post("/predict/batch", files=photos, data=HERE)
-    assert [item["result"]["species_list"]["name"] for item in batch.json()] == ["meadow"] * 3
+    assert [item["result"]["checklist"]["name"] for item in batch.json()] == ["meadow"] * 3
 
 
 async def test_an_upload_is_tried_out_refused_replaced_downloaded_and_ended(robot: httpx.AsyncClient) -> None:
     tried = await add(robot, b"scientific_name\nAurelia viridis\nCandela striatta\n", dry_run="true")
-    assert tried["list"] is None
+    assert tried["checklist"] is None
     assert tried["unmatched"] == [{"row": 3, "name": "Candela striatta", "nearest": ["Candela striata"]}]
-    assert (await robot.get("/models/tiny-moths/lists")).json() == {"lists": []}
+    assert (await robot.get("/models/tiny-moths/checklists")).json() == {"checklists": []}
     await add(robot)
-    again = await robot.post("/models/tiny-moths/lists", params=MEADOW, content=ONLY_GREEN, headers=CSV)
+    again = await robot.post("/models/tiny-moths/checklists", params=MEADOW, content=ONLY_GREEN, headers=CSV)
     assert again.status_code == 409
-    second = (await add(robot, replace="true"))["list"]
+    second = (await add(robot, replace="true"))["checklist"]
     assert (second["revision"], second["created_by"]) == (2, "key robot")
-    text = await robot.get(f"/models/tiny-moths/lists/{second['id']}/csv")
+    text = await robot.get(f"/models/tiny-moths/checklists/{second['id']}/csv")
     assert text.text == "scientific_name,weeks,weight\nAurelia viridis,20-30,1\n"
-    ended = await robot.delete(f"/models/tiny-moths/lists/{second['id']}")
+    ended = await robot.delete(f"/models/tiny-moths/checklists/{second['id']}")
     assert ended.json()["ended_by"] == "key robot"
-    assert (await robot.delete(f"/models/tiny-moths/lists/{second['id']}")).status_code == 409
-    rows = (await robot.get("/models/tiny-moths/lists", params={"ended": "true"})).json()["lists"]
+    assert (await robot.delete(f"/models/tiny-moths/checklists/{second['id']}")).status_code == 409
+    rows = (await robot.get("/models/tiny-moths/checklists", params={"ended": "true"})).json()["checklists"]
     assert [row["revision"] for row in rows] == [2, 1]
 
 
@@ -179,7 +178,7 @@ async def test_an_upload_is_tried_out_refused_replaced_downloaded_and_ended(robo
         ({"radius_km": "0"}, ONLY_GREEN, 422, "above 0"),
         ({"decimal_latitude": "91"}, ONLY_GREEN, 422, "from -90 to 90"),
         ({"radius_km": "nan"}, ONLY_GREEN, 422, "radius_km"),
-        ({"list": "auto"}, ONLY_GREEN, 422, "has a meaning"),
+        ({"checklist": "auto"}, ONLY_GREEN, 422, "has a meaning"),
         ({"radius": "3"}, ONLY_GREEN, 422, "did you mean radius_km"),
         ({}, b"", 422, "the file is empty"),
         ({}, "scientific_name\nAur\u00e9lia".encode("latin-1"), 422, "row 2: is not UTF-8"),
@@ -190,13 +189,13 @@ async def test_a_wrong_upload_is_refused_and_says_what_is_wrong(
     robot: httpx.AsyncClient, parameters: dict[str, str], content: bytes, status: int, why: str
 ) -> None:
     given = {name: value for name, value in {**MEADOW, **parameters}.items() if value}
-    answer = await robot.post("/models/tiny-moths/lists", params=given, content=content, headers=CSV)
+    answer = await robot.post("/models/tiny-moths/checklists", params=given, content=content, headers=CSV)
     assert answer.status_code == status, answer.text
     assert why in answer.text
-    nowhere = await robot.post("/models/no-moths/lists", params=MEADOW, content=ONLY_GREEN, headers=CSV)
+    nowhere = await robot.post("/models/no-moths/checklists", params=MEADOW, content=ONLY_GREEN, headers=CSV)
     assert nowhere.status_code == 404
     photo = await robot.post(
-        "/models/tiny-moths/lists", params=MEADOW, content=PHOTO, headers={"Content-Type": "image/jpeg"}
+        "/models/tiny-moths/checklists", params=MEADOW, content=PHOTO, headers={"Content-Type": "image/jpeg"}
     )
     assert photo.status_code == 400
 
@@ -214,7 +213,7 @@ async def test_a_request_that_is_sent_again_gets_its_answer_whatever_lists_came_
     assert await send() == first
 
 
-async def token_of(admin: httpx.AsyncClient, path: str = "/admin/lists") -> str:
+async def token_of(admin: httpx.AsyncClient, path: str = "/admin/checklists") -> str:
     page = await admin.get(path)
     assert page.status_code == 200, page.text
     return page.text.partition('name="form_token" value="')[2].partition('"')[0]
@@ -225,20 +224,23 @@ async def test_an_admin_looks_at_what_matches_before_a_list_is_kept_and_can_end_
 ) -> None:
     fields = {**MEADOW, "model": "tiny-moths", "form_token": await token_of(admin), "unlisted": "0,5"}
     csv = b"\xef\xbb\xbfscientific_name;weeks\r\nAurelia viridis;20-30\r\nCandela striatta;\r\n"
-    page = await admin.post("/admin/lists/preview", data=fields, files={"file": ("meadow.csv", csv)})
+    page = await admin.post("/admin/checklists/preview", data=fields, files={"file": ("meadow.csv", csv)})
     assert page.status_code == 200, page.text
     for words in ("1 of its 2 names are species", "Candela striatta", "Candela striata", "not kept yet"):
         assert words in page.text
-    assert "No list is in use" in page.text
+    assert "No checklist is in use" in page.text
     kept = {**fields, "csv": csv.decode("utf-8-sig")}
-    done = await admin.post("/admin/lists/add", data=kept, headers={"Origin": ORIGIN})
-    assert (done.status_code, done.headers["location"]) == (303, "/admin/lists?model=tiny-moths&done=added")
-    listed = await admin.get("/admin/lists", params={"model": "tiny-moths"})
+    done = await admin.post("/admin/checklists/add", data=kept, headers={"Origin": ORIGIN})
+    assert (done.status_code, done.headers["location"]) == (
+        303,
+        "/admin/checklists?model=tiny-moths&done=added",
+    )
+    listed = await admin.get("/admin/checklists", params={"model": "tiny-moths"})
     assert "within 20 km of 47.2, 11.4; species it leaves out count 0.5" in listed.text
-    (active,) = await app.state.active_lists.of("tiny-moths")
+    (active,) = await app.state.active_checklists.of("tiny-moths")
     end = {"model": "tiny-moths", "id": str(active.id), "form_token": fields["form_token"]}
-    assert (await admin.post("/admin/lists/end", data=end)).status_code == 303
-    again = await admin.post("/admin/lists/end", data=end)
+    assert (await admin.post("/admin/checklists/end", data=end)).status_code == 303
+    again = await admin.post("/admin/checklists/end", data=end)
     assert again.status_code == 409
     assert "not in use any more" in again.text
 
@@ -252,7 +254,7 @@ async def test_an_admin_looks_at_what_matches_before_a_list_is_kept_and_can_end_
         ({}, "scientific_name\nAur\u00e9lia".encode("latin-1"), "is not UTF-8"),
         ({}, b"scientific_name,weeks\nA b,99\nC d,98\n", "row 3: weeks"),
         ({}, b"x" * 900_000, "the most of a list"),
-        ({"list": ""}, ONLY_GREEN, "expected a name"),
+        ({"checklist": ""}, ONLY_GREEN, "expected a name"),
     ],
 )
 async def test_the_page_says_why_a_list_is_refused_and_keeps_what_was_written(
@@ -260,7 +262,7 @@ async def test_the_page_says_why_a_list_is_refused_and_keeps_what_was_written(
 ) -> None:
     fields = {**MEADOW, "model": "tiny-moths", "form_token": await token_of(admin), **changed}
     files = {"file": ("meadow.csv", file)} if file else {"file": ("", b"")}
-    page = await admin.post("/admin/lists/preview", data=fields, files=files)
+    page = await admin.post("/admin/checklists/preview", data=fields, files=files)
     assert page.status_code == 422, page.text
     assert why in page.text
     assert 'value="47.2"' in page.text
@@ -269,4 +271,4 @@ async def test_the_page_says_why_a_list_is_refused_and_keeps_what_was_written(
 async def test_a_form_of_another_site_changes_nothing(admin: httpx.AsyncClient) -> None:
     fields = {**MEADOW, "model": "tiny-moths", "form_token": "guessed", "csv": ONLY_GREEN.decode()}
     for path in ("preview", "add"):
-        assert (await admin.post(f"/admin/lists/{path}", data=fields)).status_code == 403
+        assert (await admin.post(f"/admin/checklists/{path}", data=fields)).status_code == 403

@@ -1,4 +1,4 @@
-"""Species lists of a model: checked against its species, added, replaced and ended by admins. Never commits."""
+"""Checklists of a model: checked against its species, added, replaced and ended by admins. Never commits."""
 
 import asyncio
 import hashlib
@@ -9,8 +9,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.list_tables import SpeciesListRow
-from app.db.repositories import species_lists
+from app.db.checklist_table import ChecklistRow
+from app.db.repositories import checklists
 from app.db.session import lock_database
 from app.db.tables import utc_now
 from app.errors import Conflict, FieldError, InvalidField, NotFound
@@ -18,8 +18,8 @@ from app.services.papers import papers_of
 from app.services.registry import get_model
 from app.settings import Settings
 from models.card import ModelCard
+from models.checklist import BadChecklist, Checklist, parse_checklist
 from models.place import Place
-from models.species_list import BadSpeciesList, SpeciesList, parse_species_list
 from models.target_prior import UNLISTED, Unmatched, match_species, nearest_names
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.lists")
@@ -44,7 +44,7 @@ class Checked:
     """What a list would do: against which version, how many names match, and what a person should look at."""
 
     name: str
-    species: SpeciesList
+    species: Checklist
     version: str
     num_matched: int
     num_in_model: int
@@ -67,8 +67,8 @@ async def check(session: AsyncSession, settings: Settings, model: str, draft: Dr
 
 def _check(name: str, draft: Draft, card: ModelCard) -> Checked:
     try:
-        species = parse_species_list(draft.data)
-    except BadSpeciesList as error:
+        species = parse_checklist(draft.data)
+    except BadChecklist as error:
         faults = [FieldError("file", str(fault)) for fault in error.faults]
         raise InvalidField(f"The list cannot be used: {error}", errors=faults) from error
     matched = match_species(species.species, card.taxa)
@@ -110,22 +110,22 @@ def list_name(name: str) -> str:
     """
     plain = unicodedata.normalize("NFC", " ".join(name.split()))
     if not 1 <= len(plain) <= MAX_NAME or not plain.isprintable():
-        raise InvalidField.of("list", f"expected a name of 1 to {MAX_NAME} printable characters")
+        raise InvalidField.of("checklist", f"expected a name of 1 to {MAX_NAME} printable characters")
     if plain.lower() in RESERVED:
-        raise InvalidField.of("list", f"{plain!r} has a meaning in requests; take another name")
+        raise InvalidField.of("checklist", f"{plain!r} has a meaning in requests; take another name")
     return plain
 
 
 async def add(
     session: AsyncSession, settings: Settings, model: str, draft: Draft, *, actor: str, replace: bool
-) -> tuple[SpeciesListRow, Checked]:
+) -> tuple[ChecklistRow, Checked]:
     """Keep a list and use it from now on; one of the same name ends where ``replace`` says so.
 
     Raises what ``check`` raises, and Conflict for a name that is in use or too many lists.
     """
     checked = await check(session, settings, model, draft)
     await lock_database(session)
-    in_use = await species_lists.of_model(session, model)
+    in_use = await checklists.of_model(session, model)
     before = next((row for row in in_use if row.name == checked.name), None)
     if before is not None and not replace:
         raise Conflict(
@@ -135,22 +135,20 @@ async def add(
     if before is None and len(in_use) >= MAX_LISTS:
         raise Conflict(f"{model} has {MAX_LISTS} lists, the most that are kept in use; delete one first.")
     if before is not None:
-        await species_lists.end(session, before.id, actor, utc_now())
+        await checklists.end(session, before.id, actor, utc_now())
     row = await _row(session, model, draft, checked, actor)
     session.add(row)
     await session.flush()
-    log.info("species list added", model=model, list=row.name, revision=row.revision, actor=actor)
+    log.info("checklist added", model=model, list=row.name, revision=row.revision, actor=actor)
     return row, checked
 
 
-async def _row(
-    session: AsyncSession, model: str, draft: Draft, checked: Checked, actor: str
-) -> SpeciesListRow:
+async def _row(session: AsyncSession, model: str, draft: Draft, checked: Checked, actor: str) -> ChecklistRow:
     content, place = checked.species.csv(), draft.place
-    return SpeciesListRow(
+    return ChecklistRow(
         model=model,
         name=checked.name,
-        revision=await species_lists.newest_revision(session, model, checked.name) + 1,
+        revision=await checklists.newest_revision(session, model, checked.name) + 1,
         content=content,
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         num_species=len(checked.species.species),
@@ -163,30 +161,30 @@ async def _row(
     )
 
 
-async def lists_of(session: AsyncSession, model: str, *, ended: bool = False) -> list[SpeciesListRow]:
+async def lists_of(session: AsyncSession, model: str, *, ended: bool = False) -> list[ChecklistRow]:
     """The lists of a model in use, or all that ever were. Raises NotFound."""
     await get_model(session, model)
-    return await species_lists.of_model(session, model, ended=ended)
+    return await checklists.of_model(session, model, ended=ended)
 
 
-async def get_list(session: AsyncSession, model: str, list_id: UUID) -> SpeciesListRow:
+async def get_list(session: AsyncSession, model: str, list_id: UUID) -> ChecklistRow:
     """One list of a model, in use or not. Raises NotFound."""
-    row = await species_lists.by_id(session, model, list_id)
+    row = await checklists.by_id(session, model, list_id)
     if row is None:
         raise NotFound(f"There is no such list of {model}.")
     return row
 
 
-async def end(session: AsyncSession, model: str, list_id: UUID, actor: str) -> SpeciesListRow:
+async def end(session: AsyncSession, model: str, list_id: UUID, actor: str) -> ChecklistRow:
     """Use a list no more; answers keep naming it. Raises NotFound, or Conflict when it was not in use."""
     row = await get_list(session, model, list_id)
-    if not await species_lists.end(session, list_id, actor, utc_now()):
+    if not await checklists.end(session, list_id, actor, utc_now()):
         raise Conflict(f"{row.name!r}, revision {row.revision}, is not in use any more.")
-    log.info("species list ended", model=model, list=row.name, revision=row.revision, actor=actor)
+    log.info("checklist ended", model=model, list=row.name, revision=row.revision, actor=actor)
     return row
 
 
-async def end_named(session: AsyncSession, model: str, name: str, actor: str) -> SpeciesListRow:
+async def end_named(session: AsyncSession, model: str, name: str, actor: str) -> ChecklistRow:
     """Use the list of this name no more. Raises NotFound, which names those in use."""
     in_use = await lists_of(session, model)
     for row in in_use:

@@ -1,4 +1,4 @@
-"""``/admin/lists``: species lists by place and season, for admins. A list is looked at before it is kept."""
+"""``/admin/checklists``: checklists by place and season, for admins. A list is looked at before it is kept."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,31 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import AppError, InvalidField
-from app.services import registry, species_lists
-from app.services.species_lists import Draft
+from app.services import checklists, registry
+from app.services.checklists import Draft
+from app.web.checklists import forget_after_commit, make_place
+from app.web.checklists_view import ChecklistDraft, ChecklistsView, PreviewView, checklist_view, preview_view
 from app.web.dependencies import Admin, CurrentSettings, Session
 from app.web.forms import check_form
-from app.web.lists_view import ListDraft, ListsView, PreviewView, list_view, preview_view
 from app.web.rendering import render
-from app.web.species_lists import forget_after_commit, make_place
-from models.species_list import MAX_BYTES, BadSpeciesList, list_text
+from models.checklist import MAX_BYTES, BadChecklist, list_text
 from models.target_prior import UNLISTED
 
-router = APIRouter(prefix="/admin/lists", include_in_schema=False)
+router = APIRouter(prefix="/admin/checklists", include_in_schema=False)
 MAX_FORM_BYTES = 2 * MAX_BYTES
 """Of a form with a whole list in it."""
 
 ShortText = Annotated[str, Field(max_length=200)]
 
 
-class ListForm(BaseModel):
+class ChecklistForm(BaseModel):
     """What the form of a list sends. Numbers come as they were typed."""
 
     model_config = ConfigDict(extra="forbid")
 
     form_token: str = ""
     model: Annotated[str, Field(max_length=64)] = ""
-    list: ShortText = ""
+    checklist: ShortText = ""
     decimal_latitude: ShortText = ""
     decimal_longitude: ShortText = ""
     radius_km: ShortText = ""
@@ -41,9 +41,9 @@ class ListForm(BaseModel):
     csv: str = ""
 
     @property
-    def kept(self) -> ListDraft:
+    def kept(self) -> ChecklistDraft:
         """What the page shows again."""
-        return ListDraft(**{name: getattr(self, name) for name in vars(ListDraft())})
+        return ChecklistDraft(**{name: getattr(self, name) for name in vars(ChecklistDraft())})
 
     def draft(self) -> Draft:
         """The list to check or to add. Raises InvalidField."""
@@ -53,10 +53,10 @@ class ListForm(BaseModel):
             _number("radius_km", self.radius_km),
         )
         unlisted = _number("unlisted", self.unlisted)
-        return Draft(self.list, self.csv.encode(), place, UNLISTED if unlisted is None else unlisted)
+        return Draft(self.checklist, self.csv.encode(), place, UNLISTED if unlisted is None else unlisted)
 
 
-class PreviewForm(ListForm):
+class PreviewForm(ChecklistForm):
     """The same with a file, which goes before the rows; a field left empty comes as text."""
 
     file: UploadFile | str = ""
@@ -73,15 +73,15 @@ class EndForm(BaseModel):
 
 
 @router.get("")
-async def lists_page(
+async def checklists_page(
     request: Request,
     caller: Admin,
     session: Session,
     model: Annotated[str | None, Query(max_length=64)] = None,
     done: Annotated[str | None, Query(pattern="^(added|ended)$")] = None,
 ) -> Response:
-    """The species lists of a model: where and when each holds, who added it, and a form for another one."""
-    words = {"added": "The list is in use.", "ended": "The list is not used any more."}
+    """The checklists of a model: where and when each holds, who added it, and a form for another one."""
+    words = {"added": "The checklist is in use.", "ended": "The checklist is not used any more."}
     return await _page(request, session, model, done=words[done] if done else None)
 
 
@@ -97,8 +97,8 @@ async def preview(
     check_form(request, form.form_token)
     try:
         form = await _with_file(form)
-        checked = await species_lists.check(session, settings, form.model, form.draft())
-        in_use = await species_lists.lists_of(session, form.model)
+        checked = await checklists.check(session, settings, form.model, form.draft())
+        in_use = await checklists.lists_of(session, form.model)
     except AppError as refused:
         return await _page(request, session, form.model, draft=form.kept, refused=refused)
     shown = preview_view(checked, in_use)
@@ -111,16 +111,16 @@ async def add(
     caller: Admin,
     session: Session,
     settings: CurrentSettings,
-    form: Annotated[ListForm, Form()],
+    form: Annotated[ChecklistForm, Form()],
 ) -> Response:
     """Keep a list that was looked at, in place of the one of the same name."""
     check_form(request, form.form_token)
     try:
-        await species_lists.add(session, settings, form.model, form.draft(), actor=caller.actor, replace=True)
+        await checklists.add(session, settings, form.model, form.draft(), actor=caller.actor, replace=True)
     except AppError as refused:
         return await _page(request, session, form.model, draft=form.kept, refused=refused)
     forget_after_commit(request, session)
-    return RedirectResponse(f"/admin/lists?model={form.model}&done=added", 303)
+    return RedirectResponse(f"/admin/checklists?model={form.model}&done=added", 303)
 
 
 @router.post("/end")
@@ -130,11 +130,11 @@ async def end(
     """Use a list no more. It is kept for the answers that name it."""
     check_form(request, form.form_token)
     try:
-        await species_lists.end(session, form.model, form.id, caller.actor)
+        await checklists.end(session, form.model, form.id, caller.actor)
     except AppError as refused:
         return await _page(request, session, form.model, refused=refused)
     forget_after_commit(request, session)
-    return RedirectResponse(f"/admin/lists?model={form.model}&done=ended", 303)
+    return RedirectResponse(f"/admin/checklists?model={form.model}&done=ended", 303)
 
 
 async def _with_file(form: PreviewForm) -> PreviewForm:
@@ -147,7 +147,7 @@ async def _with_file(form: PreviewForm) -> PreviewForm:
     data = await file.read(MAX_BYTES + 1)
     try:
         return form.model_copy(update={"csv": list_text(data)})
-    except BadSpeciesList as error:
+    except BadChecklist as error:
         raise InvalidField.of("file", str(error)) from error
 
 
@@ -170,7 +170,7 @@ async def _page(
     session: AsyncSession,
     model: str | None,
     *,
-    draft: ListDraft | None = None,
+    draft: ChecklistDraft | None = None,
     preview: PreviewView | None = None,
     done: str | None = None,
     refused: AppError | None = None,
@@ -178,13 +178,13 @@ async def _page(
     summaries = await registry.list_models(session)
     names = [summary.name for summary in summaries]
     shown = model if model in names else (names[0] if names else "")
-    rows = await species_lists.lists_of(session, shown, ended=True) if shown else []
-    view = ListsView(
+    rows = await checklists.lists_of(session, shown, ended=True) if shown else []
+    view = ChecklistsView(
         models=tuple((summary.name, summary.shown.title, summary.name == shown) for summary in summaries),
         model=shown,
-        lists=tuple(list_view(row) for row in rows if row.ended_at is None),
-        ended=tuple(list_view(row) for row in rows if row.ended_at is not None),
-        draft=draft or ListDraft(),
+        checklists=tuple(checklist_view(row) for row in rows if row.ended_at is None),
+        ended=tuple(checklist_view(row) for row in rows if row.ended_at is not None),
+        draft=draft or ChecklistDraft(),
         preview=preview,
         form_token=request.state.form_token,
         done=done,

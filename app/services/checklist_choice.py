@@ -1,4 +1,4 @@
-"""Which species list holds for a request, and what it makes of an answer. Pure."""
+"""Which checklist holds for a request, and what it makes of an answer. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidField
-from app.services.answers import ListedName, ListUse
-from app.services.species_lists import ANY_LIST, NO_LIST
+from app.services.answers import ChecklistUse, ListedName
+from app.services.checklists import ANY_LIST, NO_LIST
 from models.card import ModelCard
+from models.checklist import Expected
 from models.decision import percent
 from models.place import Place
-from models.species_list import Expected
 from models.target_prior import (
     PRIOR_POWER,
     Matched,
@@ -29,7 +29,7 @@ Basis = Literal["place", "season", "name"]
 
 
 @dataclass(frozen=True, eq=False)
-class ActiveList:
+class ActiveChecklist:
     """A list in use. Lists are immutable, so one object is one list for as long as it is kept."""
 
     id: UUID
@@ -51,7 +51,7 @@ class ActiveList:
 class Chosen:
     """The list that holds for a request, why, and the ISO week of its photo where that is known."""
 
-    active: ActiveList
+    active: ActiveChecklist
     basis: Basis
     week: int | None
 
@@ -65,16 +65,16 @@ def week_of(moment: datetime | date | None) -> int | None:
     return None if moment is None else moment.isocalendar().week
 
 
-def check_asked(lists: Sequence[ActiveList], asked: str | None, model: str) -> None:
+def check_asked(lists: Sequence[ActiveChecklist], asked: str | None, model: str) -> None:
     """Raises InvalidField where a request names a list that the model does not have."""
     if asked is None or asked in (NO_LIST, ANY_LIST) or any(each.name == asked for each in lists):
         return
     names = ", ".join([ANY_LIST, NO_LIST, *(each.name for each in lists)])
-    raise InvalidField.of("prior", f"{model} has no list named {asked!r}; there is {names}"[:1000])
+    raise InvalidField.of("prior", f"{model} has no checklist named {asked!r}; there is {names}"[:1000])
 
 
 def choose(
-    lists: Sequence[ActiveList],
+    lists: Sequence[ActiveChecklist],
     asked: str | None,
     position: tuple[float, float] | None,
     week: int | None,
@@ -97,14 +97,14 @@ def choose(
     return None
 
 
-def _radius(each: ActiveList) -> float:
+def _radius(each: ActiveChecklist) -> float:
     assert each.place is not None
     return each.place.radius_km
 
 
-def apply_list(
+def apply_checklist(
     chosen: Chosen, matched: Matched, card: ModelCard, before: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ListUse]:
+) -> tuple[NDArray[np.float64], ChecklistUse]:
     """Calibrated probabilities [C] under the chosen list, and what to say of it. ``matched``: the list beside the card.
 
     A list that expects none of the model's species in that week changes nothing, and the answer says so.
@@ -117,8 +117,8 @@ def apply_list(
     first, last = int(before.argmax()), int(after.argmax())
     top_before, top_after = (_name(card, place, before, after) for place in (first, last))
     num_expected = int(expected_now(matched, chosen.week).sum())
-    return after, ListUse(
-        list_id=active.id,
+    return after, ChecklistUse(
+        id=active.id,
         name=active.name,
         revision=active.revision,
         basis=chosen.basis,
@@ -137,27 +137,28 @@ def _name(card: ModelCard, place: int, before: NDArray[np.float64], after: NDArr
     return ListedName(
         label=taxon.label,
         scientific_name=taxon.scientific_name,
-        probability_without_list=float(before[place]),
-        probability_with_list=float(after[place]),
+        probability_without_checklist=float(before[place]),
+        probability_with_checklist=float(after[place]),
     )
 
 
 def _reason(chosen: Chosen, card: ModelCard, num_expected: int, before: ListedName, after: ListedName) -> str:
     name, when = chosen.active.name, "" if chosen.week is None else f" in week {chosen.week}"
     if num_expected == 0:
-        return f"The list {name} expects no species of this model{when}, so it changed nothing."
+        return f"The checklist {name} expects no species of this model{when}, so it changed nothing."
     why = {
         "place": "the photo was taken within it",
         "season": "the photo has a date",
         "name": "the request names it",
     }[chosen.basis]
-    expects = (
-        f"The list {name} holds, as {why}; it expects {num_expected} of the {card.num_classes} species{when}."
-    )
+    holds = f"The checklist {name} holds, as {why}"
+    expects = f"{holds}; it expects {num_expected} of the {card.num_classes} species{when}."
     shown = after.scientific_name or after.label
-    moved = f"from {percent(after.probability_without_list)} to {percent(after.probability_with_list)}"
+    moved = (
+        f"from {percent(after.probability_without_checklist)} to {percent(after.probability_with_checklist)}"
+    )
     if before.label == after.label:
-        return f"{expects} {shown} is the likeliest with it and without it: {moved}."
+        return f"{expects} {shown} is the likeliest with it as without it; it went {moved}."
     other = before.scientific_name or before.label
-    fell = f"from {percent(before.probability_without_list)} to {percent(before.probability_with_list)}"
+    fell = f"from {percent(before.probability_without_checklist)} to {percent(before.probability_with_checklist)}"
     return f"{expects} It moved {shown} {moved} and {other}, the likeliest without it, {fell}."

@@ -6,45 +6,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.place import Place, distance_km
-from models.species_list import (
+from models.checklist import (
     MAX_BYTES,
     MAX_ROWS,
     MOST_FAULTS,
-    BadSpeciesList,
+    BadChecklist,
+    Checklist,
     Expected,
-    SpeciesList,
-    parse_species_list,
+    parse_checklist,
     parse_weeks,
     weeks_words,
 )
+from models.place import Place, distance_km
 
 HEADER = "scientific_name,weeks,weight\n"
 
 
 def faults(text: str | bytes) -> list[str]:
-    with pytest.raises(BadSpeciesList) as refused:
-        parse_species_list(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(BadChecklist) as refused:
+        parse_checklist(text if isinstance(text, bytes) else text.encode())
     return [str(fault) for fault in refused.value.faults]
 
 
 def test_a_list_is_read_as_spreadsheets_of_any_country_write_it() -> None:
-    plain = parse_species_list(f"{HEADER}Agrotis ipsilon,18-24,0.5\nNoctua comes,,\n".encode())
+    plain = parse_checklist(f"{HEADER}Agrotis ipsilon,18-24,0.5\nNoctua comes,,\n".encode())
     assert [each[:3] for each in plain.species] == [
         ("Agrotis ipsilon", tuple(range(18, 25)), 0.5),
         ("Noctua comes", (), 1.0),
     ]
     semicolons = "\ufeffSpecies;Weeks;Weight\r\nAgrotis ipsilon;18\u201324;0,5\r\n\r\nNoctua comes;;\r\n"
-    assert [each[:3] for each in parse_species_list(semicolons.encode()).species] == [
+    assert [each[:3] for each in parse_checklist(semicolons.encode()).species] == [
         each[:3] for each in plain.species
     ]
     tabs = "scientific_name\tweeks\nAgrotis ipsilon\t18-20 33\n"
-    assert parse_species_list(tabs.encode()).species[0].weeks == (18, 19, 20, 33)
+    assert parse_checklist(tabs.encode()).species[0].weeks == (18, 19, 20, 33)
     old_mac = "scientific_name\rAgrotis ipsilon\rNoctua comes\r"
-    assert len(parse_species_list(old_mac.encode()).species) == 2
-    extra = parse_species_list(b'scientific_name,comment\nAgrotis ipsilon,"rare, at light"\n')
+    assert len(parse_checklist(old_mac.encode()).species) == 2
+    extra = parse_checklist(b'scientific_name,comment\nAgrotis ipsilon,"rare, at light"\n')
     assert extra.ignored_columns == ("comment",)
-    both = parse_species_list(b"species,scientific_name\nOwlet,Agrotis ipsilon\n")
+    both = parse_checklist(b"species,scientific_name\nOwlet,Agrotis ipsilon\n")
     assert (both.species[0].name, both.ignored_columns) == ("Agrotis ipsilon", ("species",))
 
 
@@ -100,13 +100,13 @@ def test_any_weeks_survive_being_written(weeks: set[int]) -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_are_answered_with_anything_but_a_list_or_its_faults(data: bytes) -> None:
     for text in (data, HEADER.encode() + data):
-        with contextlib.suppress(BadSpeciesList):
-            assert parse_species_list(text).species
+        with contextlib.suppress(BadChecklist):
+            assert parse_checklist(text).species
 
 
 def test_a_list_that_was_kept_is_read_as_it_was() -> None:
-    kept = SpeciesList((Expected("Noctua comes", (1, 2, 53), 0.25, 2), Expected("Apamea crenata", row=3)))
-    assert parse_species_list(kept.csv().encode()) == kept
+    kept = Checklist((Expected("Noctua comes", (1, 2, 53), 0.25, 2), Expected("Apamea crenata", row=3)))
+    assert parse_checklist(kept.csv().encode()) == kept
 
 
 def test_a_place_holds_what_is_near_it_also_over_the_date_line_and_at_the_poles() -> None:

@@ -1,4 +1,4 @@
-"""Species lists over HTTP, for admins and keys with the scope ``admin``: a CSV in, what it matches out."""
+"""Checklists over HTTP, for admins and keys with the scope ``admin``: a CSV in, what it matches out."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,18 +7,18 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.db.list_tables import SpeciesListRow
+from app.db.checklist_table import ChecklistRow
 from app.errors import InvalidField, UnreadableRequest
-from app.services import species_lists
-from app.services.active_lists import ActiveLists
-from app.services.species_lists import Checked, Draft
+from app.services import checklists
+from app.services.active_checklists import ActiveChecklists
+from app.services.checklists import Checked, Draft
 from app.web.dependencies import ApiAdmin, CurrentSettings, Session, after_commit
 from app.web.registry import ModelName
 from models.place import Place
 from models.target_prior import UNLISTED
 
-router = APIRouter(prefix="/models", tags=["species lists"])
-ListId = Annotated[UUID, Path(description="Id of a list.")]
+router = APIRouter(prefix="/models", tags=["checklists"])
+ChecklistId = Annotated[UUID, Path(description="Id of a list.")]
 CSV_BODY = {
     "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}},
 }
@@ -28,7 +28,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ListEntry(_Answer):
+class ChecklistEntry(_Answer):
     """One revision of a list. ``ended_at``: since when it is not used any more."""
 
     id: UUID
@@ -45,10 +45,10 @@ class ListEntry(_Answer):
     ended_at: datetime | None
 
 
-class Lists(_Answer):
+class Checklists(_Answer):
     """The lists of a model, by name."""
 
-    lists: tuple[ListEntry, ...]
+    checklists: tuple[ChecklistEntry, ...]
 
 
 class UnmatchedName(_Answer):
@@ -59,10 +59,10 @@ class UnmatchedName(_Answer):
     nearest: tuple[str, ...]
 
 
-class AddedList(_Answer):
-    """What became of a list: ``list`` is null where it was only tried."""
+class AddedChecklist(_Answer):
+    """What became of a list: ``checklist`` is null where it was only tried."""
 
-    list: ListEntry | None
+    checklist: ChecklistEntry | None
     version: Annotated[str, Field(description="Version of the model whose species it was matched with.")]
     num_species: int
     num_matched: int
@@ -71,12 +71,14 @@ class AddedList(_Answer):
     notes: tuple[str, ...]
 
 
-class ListParameters(BaseModel):
+class ChecklistParameters(BaseModel):
     """How a CSV becomes a list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    list: Annotated[str, Field(max_length=200, description="Its name, which requests may give as `prior`.")]
+    checklist: Annotated[
+        str, Field(max_length=200, description="Its name, which requests may give as `prior`.")
+    ]
     decimal_latitude: Annotated[float | None, Field(description="Centre of its circle, WGS 84.")] = None
     decimal_longitude: Annotated[float | None, Field(description="Centre of its circle, WGS 84.")] = None
     radius_km: Annotated[float | None, Field(description="Radius of its circle; silent: everywhere.")] = None
@@ -89,38 +91,38 @@ class ListParameters(BaseModel):
     def draft(self, data: bytes) -> Draft:
         """The list to check or to add. Raises InvalidField."""
         place = make_place(self.decimal_latitude, self.decimal_longitude, self.radius_km)
-        return Draft(self.list, data, place, self.unlisted_weight)
+        return Draft(self.checklist, data, place, self.unlisted_weight)
 
 
-@router.get("/{name}/lists")
-async def lists(
+@router.get("/{name}/checklists")
+async def list_checklists(
     name: ModelName,
     caller: ApiAdmin,
     session: Session,
     ended: Annotated[bool, Query(description="Those that are not used any more as well.")] = False,
-) -> Lists:
-    """The species lists of a model: name, place, who added it and when."""
-    rows = await species_lists.lists_of(session, name, ended=ended)
-    return Lists(lists=tuple(entry_of(row) for row in rows))
+) -> Checklists:
+    """The checklists of a model: name, place, who added it and when."""
+    rows = await checklists.lists_of(session, name, ended=ended)
+    return Checklists(checklists=tuple(entry_of(row) for row in rows))
 
 
-@router.post("/{name}/lists", openapi_extra=CSV_BODY)
-async def add_list(
+@router.post("/{name}/checklists", openapi_extra=CSV_BODY)
+async def add_checklist(
     request: Request,
     name: ModelName,
-    parameters: Annotated[ListParameters, Query()],
+    parameters: Annotated[ChecklistParameters, Query()],
     caller: ApiAdmin,
     session: Session,
     settings: CurrentSettings,
-) -> AddedList:
-    """Add a species list from a CSV: answers use it from now on, on every replica within seconds.
+) -> AddedChecklist:
+    """Add a checklist from a CSV: answers use it from now on, on every replica within seconds.
 
     Names that are no species of the model are answered with the nearest ones; 422 names the rows at fault.
     """
     draft = parameters.draft(await _csv_of(request))
     if parameters.dry_run:
-        return _added(None, await species_lists.check(session, settings, name, draft))
-    row, checked = await species_lists.add(
+        return _added(None, await checklists.check(session, settings, name, draft))
+    row, checked = await checklists.add(
         session, settings, name, draft, actor=caller.actor, replace=parameters.replace
     )
     forget_after_commit(request, session)
@@ -128,26 +130,28 @@ async def add_list(
 
 
 @router.get(
-    "/{name}/lists/{list_id}/csv",
+    "/{name}/checklists/{checklist_id}/csv",
     response_class=Response,
     responses={200: {"content": {"text/csv": {}}, "description": "The list as it is kept."}},
 )
-async def list_as_csv(name: ModelName, list_id: ListId, caller: ApiAdmin, session: Session) -> Response:
+async def checklist_as_csv(
+    name: ModelName, checklist_id: ChecklistId, caller: ApiAdmin, session: Session
+) -> Response:
     """The CSV of a list, in use or not."""
-    row = await species_lists.get_list(session, name, list_id)
+    row = await checklists.get_list(session, name, checklist_id)
     headers = {"Content-Disposition": f'attachment; filename="{row.model}-{row.sha256[:12]}.csv"'}
     return Response(row.content, media_type="text/csv", headers=headers)
 
 
-@router.delete("/{name}/lists/{list_id}")
-async def end_list(
-    request: Request, name: ModelName, list_id: ListId, caller: ApiAdmin, session: Session
-) -> ListEntry:
+@router.delete("/{name}/checklists/{checklist_id}")
+async def end_checklist(
+    request: Request, name: ModelName, checklist_id: ChecklistId, caller: ApiAdmin, session: Session
+) -> ChecklistEntry:
     """Use a list no more. It is kept for the answers that name it."""
-    await species_lists.end(session, name, list_id, caller.actor)
+    await checklists.end(session, name, checklist_id, caller.actor)
     forget_after_commit(request, session)
     session.expire_all()
-    return entry_of(await species_lists.get_list(session, name, list_id))
+    return entry_of(await checklists.get_list(session, name, checklist_id))
 
 
 def make_place(latitude: float | None, longitude: float | None, radius_km: float | None) -> Place | None:
@@ -175,7 +179,7 @@ def make_place(latitude: float | None, longitude: float | None, radius_km: float
 
 def forget_after_commit(request: Request, session: Session) -> None:
     """Let this process's next answer know of the change; other replicas hear of it by themselves."""
-    active: ActiveLists = request.app.state.active_lists
+    active: ActiveChecklists = request.app.state.active_checklists
 
     async def forget() -> None:
         active.forget()
@@ -183,11 +187,11 @@ def forget_after_commit(request: Request, session: Session) -> None:
     after_commit(session, forget)
 
 
-def entry_of(row: SpeciesListRow) -> ListEntry:
+def entry_of(row: ChecklistRow) -> ChecklistEntry:
     """A list as it is answered."""
     place = {name: getattr(row, name) for name in Place.model_fields}
-    fields = {name: getattr(row, name) for name in ListEntry.model_fields if name != "place"}
-    return ListEntry(**fields, place=None if row.radius_km is None else Place.model_validate(place))
+    fields = {name: getattr(row, name) for name in ChecklistEntry.model_fields if name != "place"}
+    return ChecklistEntry(**fields, place=None if row.radius_km is None else Place.model_validate(place))
 
 
 async def _csv_of(request: Request) -> bytes:
@@ -197,9 +201,9 @@ async def _csv_of(request: Request) -> bytes:
     return await request.body()
 
 
-def _added(row: SpeciesListRow | None, checked: Checked) -> AddedList:
-    return AddedList(
-        list=None if row is None else entry_of(row),
+def _added(row: ChecklistRow | None, checked: Checked) -> AddedChecklist:
+    return AddedChecklist(
+        checklist=None if row is None else entry_of(row),
         version=checked.version,
         num_species=len(checked.species.species),
         num_matched=checked.num_matched,

@@ -1,4 +1,4 @@
-"""Species lists of a model on both databases: added, replaced, ended, and never rewritten."""
+"""Checklists of a model on both databases: added, replaced, ended, and never rewritten."""
 
 import asyncio
 from uuid import UUID
@@ -9,10 +9,10 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db.session import Sessions
 from app.errors import Conflict, InvalidField, NotFound
-from app.services import species_lists
-from app.services.active_lists import ActiveLists
+from app.services import checklists
+from app.services.active_checklists import ActiveChecklists
+from app.services.checklists import Draft
 from app.services.registry import prepare_registry
-from app.services.species_lists import Draft
 from app.settings import Settings
 from models.place import Place
 
@@ -28,7 +28,7 @@ async def registered(sessions: Sessions, settings: Settings) -> Sessions:
 
 async def add(sessions: Sessions, settings: Settings, draft: Draft, *, replace: bool = False) -> UUID:
     async with sessions() as session:
-        row, _ = await species_lists.add(session, settings, "tiny-moths", draft, actor="ana", replace=replace)
+        row, _ = await checklists.add(session, settings, "tiny-moths", draft, actor="ana", replace=replace)
         await session.commit()
         return row.id
 
@@ -37,7 +37,7 @@ async def test_a_list_says_what_it_matches_and_is_kept_with_who_and_when(
     registered: Sessions, settings: Settings
 ) -> None:
     async with registered() as session:
-        row, checked = await species_lists.add(
+        row, checked = await checklists.add(
             session, settings, "tiny-moths", Draft(" the  meadow", CSV, MEADOW), actor="ana", replace=False
         )
         await session.commit()
@@ -55,18 +55,18 @@ async def test_a_replaced_list_stays_and_a_name_comes_back_with_the_next_revisio
         await add(registered, settings, Draft("meadow", CSV))
     second = await add(registered, settings, Draft("meadow", CSV, MEADOW), replace=True)
     async with registered() as session:
-        await species_lists.end(session, "tiny-moths", second, "ben")
+        await checklists.end(session, "tiny-moths", second, "ben")
         await session.commit()
     async with registered() as session:
         with pytest.raises(Conflict, match="not in use any more"):
-            await species_lists.end(session, "tiny-moths", second, "ben")
+            await checklists.end(session, "tiny-moths", second, "ben")
         with pytest.raises(NotFound):
-            await species_lists.end(session, "other-moths", second, "ben")
+            await checklists.end(session, "other-moths", second, "ben")
         with pytest.raises(NotFound, match="no list named 'meadow' in use; there is none"):
-            await species_lists.end_named(session, "tiny-moths", "meadow", "ben")
+            await checklists.end_named(session, "tiny-moths", "meadow", "ben")
     await add(registered, settings, Draft("meadow", CSV))
     async with registered() as session:
-        rows = await species_lists.lists_of(session, "tiny-moths", ended=True)
+        rows = await checklists.lists_of(session, "tiny-moths", ended=True)
     assert [(row.revision, row.ended_by) for row in rows] == [(3, None), (2, "ben"), (1, "ana")]
 
 
@@ -75,7 +75,7 @@ async def test_of_many_who_replace_a_list_at_once_each_is_a_revision(
 ) -> None:
     await asyncio.gather(*(add(registered, settings, Draft("meadow", CSV), replace=True) for _ in range(5)))
     async with registered() as session:
-        rows = await species_lists.lists_of(session, "tiny-moths", ended=True)
+        rows = await checklists.lists_of(session, "tiny-moths", ended=True)
     assert [row.revision for row in rows] == [5, 4, 3, 2, 1]
     assert [row.ended_at is None for row in rows] == [True, False, False, False, False]
 
@@ -83,10 +83,10 @@ async def test_of_many_who_replace_a_list_at_once_each_is_a_revision(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE species_list SET content = 'scientific_name'",
-        "UPDATE species_list SET radius_km = 1",
-        "UPDATE species_list SET ended_at = NULL",
-        "DELETE FROM species_list",
+        "UPDATE checklist SET content = 'scientific_name'",
+        "UPDATE checklist SET radius_km = 1",
+        "UPDATE checklist SET ended_at = NULL",
+        "DELETE FROM checklist",
     ],
 )
 async def test_the_database_lets_nobody_rewrite_a_list(
@@ -121,14 +121,14 @@ async def test_a_list_that_cannot_be_meant_is_refused(
     with pytest.raises(InvalidField, match=why):
         await add(registered, settings, draft)
     async with registered() as session:
-        assert await species_lists.lists_of(session, "tiny-moths") == []
+        assert await checklists.lists_of(session, "tiny-moths") == []
 
 
 async def test_a_replica_hears_of_lists_when_its_copy_is_old_and_not_before(
     registered: Sessions, settings: Settings
 ) -> None:
     now = 0.0
-    lists = ActiveLists(registered, max_age_s=2.0, clock=lambda: now)
+    lists = ActiveChecklists(registered, max_age_s=2.0, clock=lambda: now)
     assert await lists.of("tiny-moths") == ()
     first = await add(registered, settings, Draft("meadow", CSV, MEADOW))
     now = 1.9

@@ -1,4 +1,4 @@
-"""The species lists in use, as this process knows them: read from the database, at most some seconds old."""
+"""The checklists in use, as this process knows them: read from the database, at most some seconds old."""
 
 import asyncio
 import time
@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from uuid import UUID
 
-from app.db.list_tables import SpeciesListRow
-from app.db.repositories import species_lists
+from app.db.checklist_table import ChecklistRow
+from app.db.repositories import checklists
 from app.db.session import Sessions
 from app.inference.engine import DeployedModel
-from app.services.list_choice import ActiveList
+from app.services.checklist_choice import ActiveChecklist
+from models.checklist import parse_checklist
 from models.place import Place
-from models.species_list import parse_species_list
 from models.target_prior import Matched, match_species
 
 MAX_AGE_S = 2.0
@@ -21,7 +21,7 @@ MAX_AGE_S = 2.0
 _MAX_MATCHED = 256
 
 
-class ActiveLists:
+class ActiveChecklists:
     """Lists by model. Only what is new is read: a list never changes."""
 
     def __init__(
@@ -32,13 +32,13 @@ class ActiveLists:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sessions, self._max_age_s, self._clock = sessions, max_age_s, clock
-        self._lists: dict[UUID, ActiveList] = {}
-        self._by_model: dict[str, tuple[ActiveList, ...]] = {}
+        self._lists: dict[UUID, ActiveChecklist] = {}
+        self._by_model: dict[str, tuple[ActiveChecklist, ...]] = {}
         self._matched: OrderedDict[tuple[UUID, str], Matched] = OrderedDict()
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
 
-    async def of(self, model: str) -> tuple[ActiveList, ...]:
+    async def of(self, model: str) -> tuple[ActiveChecklist, ...]:
         """The lists of a model, by name. Raises what the database raises."""
         if not self._is_fresh():
             async with self._reading:
@@ -50,7 +50,7 @@ class ActiveLists:
         """Read anew at the next question: this process changed something."""
         self._read_at = None
 
-    async def matched(self, active: ActiveList, deployed: DeployedModel) -> Matched:
+    async def matched(self, active: ActiveChecklist, deployed: DeployedModel) -> Matched:
         """A list beside the species of a version; found once, then remembered."""
         key = active.id, deployed.sha256
         found = self._matched.get(key)
@@ -67,9 +67,9 @@ class ActiveLists:
     async def _read(self) -> None:
         began = self._clock()  # what is committed while we read may be missed: it is as old as the question
         async with self._sessions() as session:
-            ids = await species_lists.active_ids(session)
+            ids = await checklists.active_ids(session)
             new = ids - self._lists.keys()
-            rows = await species_lists.with_ids(session, new) if new else []
+            rows = await checklists.with_ids(session, new) if new else []
         found = await asyncio.to_thread(lambda: [_active(row) for row in rows])
         kept = [each for each in self._lists.values() if each.id in ids]
         self._lists = {each.id: each for each in sorted([*kept, *found], key=lambda each: each.name)}
@@ -80,13 +80,13 @@ class ActiveLists:
         self._read_at = began
 
 
-def _active(row: SpeciesListRow) -> ActiveList:
+def _active(row: ChecklistRow) -> ActiveChecklist:
     place = None
     if row.decimal_latitude is not None:
         place = Place.model_validate(
             {name: getattr(row, name) for name in ("decimal_latitude", "decimal_longitude", "radius_km")}
         )
-    return ActiveList(
+    return ActiveChecklist(
         id=row.id,
         model=row.model,
         name=row.name,
@@ -94,5 +94,5 @@ def _active(row: SpeciesListRow) -> ActiveList:
         created_at=row.created_at,
         place=place,
         unlisted_weight=row.unlisted_weight,
-        species=parse_species_list(row.content.encode()).species,
+        species=parse_checklist(row.content.encode()).species,
     )

@@ -1,4 +1,4 @@
-"""A species list tried out on labelled photos: what it would change, judged by the code that the service runs.
+"""A checklist tried out on labelled photos: what it would change, judged by the code that the service runs.
 
 Legend: N photos, C classes.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checklist import parse_checklist
 from models.decision import calibrated
 from models.groups import GROUPS
 from models.metrics import Evaluation
-from models.species_list import parse_species_list
 from models.target_prior import (
     UNLISTED,
     Matched,
@@ -38,7 +38,7 @@ class ListJudgement:
     lines: tuple[str, ...]
 
 
-def evaluate_with_list(
+def evaluate_with_checklist(
     models: list[Path],
     dataset: Dataset,
     split: str,
@@ -70,7 +70,7 @@ def evaluate_with_list(
 
 def _read(file: Path, dataset: Dataset) -> tuple[Matched, tuple[str, ...]]:
     try:
-        species = parse_species_list(file.read_bytes())
+        species = parse_checklist(file.read_bytes())
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     matched = match_species(species.species, dataset.info.taxa)
