@@ -95,7 +95,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.add_middleware(
-        BodyLimit, limits={"/predict": settings.max_body_bytes, "/trials": settings.max_trial_bytes + 10_000}
+        BodyLimit,
+        limits={"/predict": settings.max_body_bytes, "/trials": settings.max_trial_bytes + FORM_BYTES},
     )
     app.add_middleware(
         RequestContext,
@@ -172,8 +173,13 @@ async def _follow(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitS
     stack.push_async_callback(reporter.leave)
     app.state.trialling = trialling = Trialling(sessions, settings, app.state.beside)
     stack.push_async_callback(trialling.stop)
-    looks = (deployer.follow_once, reporter.report_once, shadowing.follow_once, trialling.follow_once)
-    stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
+    # Loops of their own: a candidate that takes long to load must not keep a promotion waiting.
+    for looks in (
+        (deployer.follow_once, reporter.report_once),
+        (shadowing.follow_once,),
+        (trialling.follow_once,),
+    ):
+        stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:
