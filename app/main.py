@@ -54,8 +54,6 @@ from models.preprocess import PhotoLimits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap")
 VERSION = "0.1.0"
-FORM_BYTES = 10_000
-"""What a form takes around the one large file in it."""
 
 
 def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAPI:
@@ -185,8 +183,13 @@ async def _follow(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitS
     stack.push_async_callback(reporter.leave)
     app.state.trialling = trialling = Trialling(sessions, settings, app.state.beside)
     stack.push_async_callback(trialling.stop)
-    looks = (deployer.follow_once, reporter.report_once, shadowing.follow_once, trialling.follow_once)
-    stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
+    # Loops of their own: a candidate that takes long to load must not keep a promotion waiting.
+    for looks in (
+        (deployer.follow_once, reporter.report_once),
+        (shadowing.follow_once,),
+        (trialling.follow_once,),
+    ):
+        stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -138,6 +138,15 @@ def model_history(
         )
 
 
+@model.command(
+    "stop-shadow", epilog='Example: python -m app model stop-shadow european-moths-lt --reason "seen enough"'
+)
+def model_stop_shadow(model_name: str, reason: Reason) -> None:
+    """Let no candidate answer beside the deployed version any more, in every replica."""
+    event = with_session(lambda session: shadow.stop(session, model_name, operator(), reason))
+    typer.echo(f"{event.version} answers in the shadow of {model_name} no more.")
+
+
 @model.command("protected", epilog="Example: python -m app model protected european-moths")
 def model_protected(model_name: str) -> None:
     """Species that no promotion may make worse."""

@@ -37,6 +37,7 @@ from models.comparison import Comparison
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.trial")
 LEASE = timedelta(seconds=15)
 ABANDONED_AFTER = timedelta(minutes=10)
+MAX_STARTS = 5
 _SAVE_S = 1.0
 _UPLOAD_S = 24 * 3600.0
 """No upload takes so long: what is older and belongs to no trial was left by a kill."""
@@ -126,6 +127,7 @@ class Trialling:
 
     async def _evaluate(self, row: TrialRow) -> tuple[Comparison, int]:
         folder = folder_of(self.settings, row.id)
+        await asyncio.to_thread(_count_start, folder)
         new, old = [await self._bundle(row, version) for version in (row.version, row.reference)]
         known = {taxon.label for each in (new, old) for taxon in each.card.taxa}
         photos = await asyncio.to_thread(read_set, folder / SET, known, self.settings.max_photo_bytes)
@@ -187,6 +189,15 @@ class Trialling:
                 named = await _names(versions, model, data) if data and is_news else None
                 seen.add(sha256)
                 yield Judged(place, sha256, photo.label, *(named or (None, None)))
+
+
+def _count_start(folder: Path) -> None:
+    """Raises RuntimeError where it was begun too often: a version may end the process that runs it, each time."""
+    starts = folder / "starts"
+    with starts.open("a") as file:
+        file.write(".")
+    if starts.stat().st_size > MAX_STARTS:
+        raise RuntimeError(f"it was begun {MAX_STARTS} times, and the service ended each time before it did")
 
 
 async def _names(versions: Sequence[Beside], model: str, data: bytes) -> tuple[Named, Named] | None:

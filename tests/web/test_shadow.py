@@ -20,6 +20,7 @@ from app.services.shadowing import MAX_WAITING, Shadowing
 from app.settings import Settings
 from tests import drawn_photos
 from tests.conftest import store_folder
+from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
 
 HTML = {"Accept": "text/html"}
@@ -167,6 +168,18 @@ async def test_what_cannot_run_in_the_shadow_is_refused_with_the_reason(
     again = await robot.post(SHADOW, json=START)
     assert again.status_code == 409
     assert "key robot started it" in again.json()["detail"]
+
+
+async def test_a_shadow_is_stopped_from_the_shell_where_no_replica_stays_up(
+    app: FastAPI, robot: httpx.AsyncClient, new_server: Callable[..., Server]
+) -> None:
+    await start(robot, app)
+    shell = new_server()
+    arguments = ("model", "stop-shadow", "tiny-moths", "--reason", "It ends every replica.")
+    stopped = await asyncio.to_thread(shell.run, *arguments)
+    assert (stopped.returncode, "no more" in stopped.stdout) == (0, True), stopped.stderr
+    again = await asyncio.to_thread(shell.run, *arguments)
+    assert (again.returncode, "No candidate of tiny-moths" in again.stderr) == (1, True)
 
 
 async def test_of_two_who_start_a_shadow_at_once_one_is_told_of_the_other(robot: httpx.AsyncClient) -> None:

@@ -158,6 +158,14 @@ async def test_it_goes_on_where_it_was_after_a_restart(
     assert Comparison.model_validate(found["result"]).num_photos == 40
 
 
+async def test_one_that_ends_its_process_again_and_again_is_given_up(
+    settings: Settings, robot: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.trialling.MAX_STARTS", 0)
+    found = await ended(robot, (await ask(robot, zip_of(labelled_photos(1))))["id"])
+    assert (found["state"], "the service ended each time" in found["detail"]) == ("failed", True), found
+
+
 async def test_photos_that_went_away_with_their_process_end_the_trial(
     settings: Settings, robot: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
