@@ -48,5 +48,5 @@ async def test_a_checklist_is_looked_at_then_used_for_photos_of_its_place(
         await expect(plate).to_have_count(2)
         await expect(plate.first).not_to_contain_text("Checklist Meadow")
         await page.goto("/admin/checklists?model=tiny-moths")
-        await page.get_by_role("button", name="Use it no more: Meadow").click()
+        await page.get_by_role("button", name="Do not use it any more").click()
         await expect(page.get_by_text("No checklist is in use")).to_be_visible()
