@@ -33,6 +33,8 @@ WORKDIR /opt/lighttrap
 COPY --from=packages /opt/venv /opt/venv
 COPY pyproject.toml ./
 COPY models/ models/
+# Versions are added to it, so its volume begins with this owner.
+RUN chown lighttrap:lighttrap models/store models/store/*
 COPY migrations/ migrations/
 COPY templates/ templates/
 COPY app/ app/

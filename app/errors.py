@@ -230,6 +230,29 @@ class InvalidField(AppError):
         return cls(f"{field}: {message}", errors=[FieldError(field, message)])
 
 
+class BundleRefused(AppError):
+    """A bundle that may not be added."""
+
+    status = 422
+    slug = "bundle-refused"
+    title = "This bundle is refused"
+    explanation = (
+        "A bundle was checked before it was added, and something in it is not right; `errors` names the file and the "
+        "fault. Nothing of it was kept. What is checked is written down in `docs/operations.md`."
+    )
+
+    @classmethod
+    def of(cls, fault: str) -> "BundleRefused":
+        """A fault that begins with the file that it is in.
+
+        >>> BundleRefused.of("card.json: title: Field required").errors[0].field
+        'card.json'
+        """
+        file, separator, message = fault.partition(": ")
+        error = FieldError(file, message) if separator else FieldError("the bundle", fault)
+        return cls(f"{fault.removesuffix('.')}. Nothing was added.", errors=[error])
+
+
 class TooManyRequests(AppError):
     """Over a rate limit."""
 
@@ -272,6 +295,21 @@ class NoModelDeployed(AppError):
         super().__init__(detail, headers={"Retry-After": "30"})
 
 
+class StoreUnavailable(AppError):
+    """The store of bundles cannot be read or written."""
+
+    status = 503
+    slug = "store-unavailable"
+    title = "The store of bundles does not answer"
+    explanation = (
+        "A bundle that is not on this machine cannot be fetched, or one cannot be added, because the folder or the "
+        "bucket of the store does not answer. What is answering goes on answering."
+    )
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "30"})
+
+
 class DiskFull(AppError):
     """The disk cannot hold the answer's record."""
 
@@ -301,9 +339,11 @@ KINDS: tuple[type[AppError], ...] = (
     UnsupportedPhoto,
     UndecodablePhoto,
     InvalidField,
+    BundleRefused,
     TooManyRequests,
     Busy,
     NoModelDeployed,
+    StoreUnavailable,
     DiskFull,
 )
 

@@ -14,13 +14,21 @@ from app.db.session import Sessions, create_engine, create_sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
 from app.services.accounts import Passwords
+from app.services.adding.add import Adder
+from app.services.beside import BesideDecoder
+from app.services.following import follow
 from app.services.promotion import Deployer
 from app.services.rates import RateLimit
 from app.services.registry import Fault
+from app.services.replicas import ReplicaState, Reporter
+from app.services.shadowing import Shadowing
+from app.services.trialling import Trialling
 from app.settings import Settings
 from app.web import (
     account_pages,
     accounts,
+    adding,
+    adding_pages,
     admin_pages,
     assets,
     catalogue_pages,
@@ -33,10 +41,14 @@ from app.web import (
     promotion,
     registry,
     serving,
+    shadow,
+    shadow_pages,
+    trial_pages,
+    trials,
     users_pages,
 )
 from app.web.dependencies import get_caller
-from app.web.middleware import BodyLimit, RequestContext
+from app.web.middleware import SMALL_BODY_BYTES, BodyLimit, RequestContext
 from app.web.strict import refuse_unknown_fields
 from models.preprocess import PhotoLimits
 
@@ -64,6 +76,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
     for module in (
         account_pages,
         accounts,
+        adding,
+        adding_pages,
         admin_pages,
         assets,
         catalogue_pages,
@@ -75,11 +89,24 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         problems,
         promotion,
         registry,
+        shadow,
+        shadow_pages,
+        trial_pages,
+        trials,
         users_pages,
     ):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
-    app.add_middleware(BodyLimit, limits={"/predict": settings.max_body_bytes})
+    bundle_body_bytes = settings.max_bundle_bytes + SMALL_BODY_BYTES  # its form has other fields
+    app.add_middleware(
+        BodyLimit,
+        limits={
+            "/predict": settings.max_body_bytes,
+            r"/models/[^/]+/versions/?$": bundle_body_bytes,
+            r"/admin/models/add/?$": bundle_body_bytes,
+            "/trials": settings.max_trial_bytes + SMALL_BODY_BYTES,
+        },
+    )
     app.add_middleware(
         RequestContext,
         trusted_hosts=settings.trusted_hosts,
@@ -104,8 +131,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         sessions = create_sessions(database)
         _add_accounts(app, sessions)
         await _add_inference(app, sessions, stack)
-        following = asyncio.create_task(app.state.deployer.follow(settings.follow_s))
-        stack.push_async_callback(_cancel, following)
+        await _follow(app, sessions, stack)
         yield
 
 
@@ -113,6 +139,7 @@ def _add_accounts(app: FastAPI, sessions: Sessions) -> None:
     settings: Settings = app.state.settings
     storage = DatabaseStorage(sessions)
     app.state.sessions = sessions
+    app.state.adder = Adder(settings, sessions)
     app.state.passwords = Passwords()
     app.state.login_rate = RateLimit(storage, "login", settings.login_rate)
     app.state.setup_rate = RateLimit(storage, "setup", settings.setup_rate)
@@ -122,19 +149,47 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
     settings: Settings = app.state.settings
     engine = Engine(provider=settings.provider, default_model=settings.default_model)
     stack.callback(engine.close)
-    decoder = DecodePool(
-        settings.decode_workers,
-        limits=PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels),
-        deadline_s=settings.decode_timeout_s,
-    )
+    limits = PhotoLimits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    decoder = DecodePool(settings.decode_workers, limits=limits, deadline_s=settings.decode_timeout_s)
     stack.push_async_callback(decoder.stop)
+    beside = BesideDecoder(limits, settings.decode_timeout_s)
+    stack.push_async_callback(beside.stop)
     deployer = Deployer(engine, sessions, settings.store, app.state.store_faults)
     await asyncio.gather(decoder.start(), deployer.follow_once())
     app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
+    app.state.beside = beside
     serving.start(
-        app, settings, sessions=sessions, engine=engine, decoder=decoder, shared=DatabaseStorage(sessions)
+        app,
+        settings,
+        sessions=sessions,
+        engine=engine,
+        decoder=decoder,
+        shared=DatabaseStorage(sessions),
+        beside=beside,
     )
     stack.push_async_callback(serving.stop, app)
+
+
+async def _follow(app: FastAPI, sessions: Sessions, stack: contextlib.AsyncExitStack) -> None:
+    """Bring this process to what the database says, now and from now on, and say there what it answers with."""
+    settings: Settings = app.state.settings
+    deployer: Deployer = app.state.deployer
+    shadowing: Shadowing = app.state.answering.shadowing
+    reporter = Reporter(
+        sessions, lambda: ReplicaState(answering=deployer.answering(), shadows=shadowing.counts())
+    )
+    await reporter.report_once()
+    deployer.on_change = reporter.report_now
+    stack.push_async_callback(reporter.leave)
+    app.state.trialling = trialling = Trialling(sessions, settings, app.state.beside)
+    stack.push_async_callback(trialling.stop)
+    # Loops of their own: a candidate that takes long to load must not keep a promotion waiting.
+    for looks in (
+        (deployer.follow_once, reporter.report_once),
+        (shadowing.follow_once,),
+        (trialling.follow_once,),
+    ):
+        stack.push_async_callback(_cancel, asyncio.create_task(follow(settings.follow_s, *looks)))
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -4,6 +4,8 @@ A wrong one stops the start with its name, its value and what was expected.
 """
 
 import os
+import re
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -72,6 +75,19 @@ def normalise_database_url(url: str) -> str:
     return f"{driver}://{rest}"
 
 
+_BUCKET_URL = re.compile(r"^s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?$")
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """Where bundles lie in a bucket, and the folder of this machine's copies. ``endpoint`` "": AWS's own."""
+
+    bucket: str
+    prefix: str
+    endpoint: str
+    cache: Path
+
+
 class Settings(BaseSettings):
     """Every setting of the service. Frozen; nothing is opened or made here."""
 
@@ -97,7 +113,26 @@ class Settings(BaseSettings):
         None, description="File that holds the database's password, for a URL without one (Docker secrets)."
     )
     database_pool: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL that are kept.")
-    store: Path = Field(Path("models/store"), description="Folder of the bundles: <name>/<version>/.")
+    store_endpoint: str = Field(
+        "", description="Address of an S3-compatible server for a store in a bucket; Amazon's where silent."
+    )
+    store: Path | S3Place = Field(
+        Path("models/store"),
+        description="Folder of the bundles (<name>/<version>/), or s3://bucket/prefix.",
+    )
+    require_signature: bool = Field(
+        False, description="Add only bundles that are signed with a key trusted here."
+    )
+    max_bundle_bytes: int = Field(
+        1_000_000_000,
+        ge=10_000,
+        le=100_000_000_000,
+        description="Bytes of a bundle that is added, packed and unpacked.",
+    )
+    check_memory_bytes: int = Field(
+        4_000_000_000, ge=200_000_000, description="Memory for trying a bundle out before it is added."
+    )
+    check_timeout_s: float = Field(120.0, ge=1, le=3600, description="Seconds for trying a bundle out.")
     default_model: Name = Field("european-moths", description="Model that answers where none is named.")
     provider: Provider = Field("auto", description="Where models run; cuda and tensorrt fail without a GPU.")
     public_identify: bool = Field(True, description="Identify without an account or a key.")
@@ -113,6 +148,12 @@ class Settings(BaseSettings):
     max_batch_photos: int = Field(64, ge=1, le=1_000, description="Photos in one batch request.")
     max_body_bytes: int = Field(
         220_000_000, ge=1_000, le=10_000_000_000, description="Bytes of one request's whole body with photos."
+    )
+    max_trial_bytes: int = Field(
+        500_000_000,
+        ge=1_000,
+        le=50_000_000_000,
+        description="Bytes of a zip of photos to compare versions on.",
     )
     decode_timeout_s: float = Field(5.0, gt=0, le=120, description="Seconds one photo may take to decode.")
     decode_workers: int = Field(
@@ -139,6 +180,27 @@ class Settings(BaseSettings):
     def _known_database(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
         return SecretStr(normalise_database_url(text)) if text else value
+
+    @field_validator("store_endpoint")
+    @classmethod
+    def _server(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("expected an address such as https://minio.example.org")
+        return value.rstrip("/")
+
+    @field_validator("store", mode="plain")
+    @classmethod
+    def _place(cls, value: object, info: ValidationInfo) -> Path | S3Place:
+        """After ``data_dir`` and ``store_endpoint``, which it needs; where these are wrong, they are named."""
+        if not isinstance(value, str) or not value.startswith("s3:"):
+            return value if isinstance(value, S3Place) else Path(str(value))
+        parts = _BUCKET_URL.match(value)
+        if parts is None:
+            raise ValueError(
+                "expected a folder, or a bucket such as s3://my-bundles or s3://my-bundles/moths"
+            )
+        cache = info.data.get("data_dir", Path("var")) / "bundles"
+        return S3Place(parts[1], (parts[2] or "").strip("/"), info.data.get("store_endpoint", ""), cache)
 
     @field_validator("base_url")
     @classmethod

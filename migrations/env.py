@@ -9,7 +9,8 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, create_engine
 
-from app.db.tables import Table, UtcDateTime
+from app.db.tables import UtcDateTime
+from app.db.trial_tables import TrialRow
 
 
 def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
@@ -17,10 +18,14 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
+EVERY_TABLE = TrialRow.metadata
+"""Of both modules of tables: the second one imports the first."""
+
+
 def migrate(connection: Connection) -> None:
     """Run what was asked for, in the transaction of the connection if it has one."""
     context.configure(
-        connection=connection, target_metadata=Table.metadata, render_as_batch=True, render_item=render_item
+        connection=connection, target_metadata=EVERY_TABLE, render_as_batch=True, render_item=render_item
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,14 +1,14 @@
 """Read, verify and write a bundle folder. Nothing else touches its files.
 
-A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, since predictions
-are kept also ``predictions.csv``, and where the card says when something is unknown ``unknown.npz``; no more.
+A bundle is ``model.onnx``, ``card.json``, ``evaluation.json``, ``README.md`` and ``SHA256SUMS``, perhaps the files of
+``OPTIONAL``, which older ones lack, and perhaps a ``SIGNATURE`` of ``SHA256SUMS``; no more.
 """
 
 import hashlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from models.card import ModelCard
+from models.golden import Golden, dump_golden, parse_golden
 from models.metrics import Evaluation, expected_calibration_error, reliability_bins
 from models.onnx_policy import check_graph
 from models.predictions import Prediction, Predictions, dump_predictions, parse_predictions
@@ -30,10 +31,25 @@ MODEL, CARD, EVALUATION, README, SUMS = (
     "README.md",
     "SHA256SUMS",
 )
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, GOLDEN, UNKNOWN = "predictions.csv", "golden.npz", "unknown.npz"
+SIGNATURE = "SIGNATURE"
+"""Who vouches for ``SHA256SUMS``, and so for all else. Not part of what is hashed: signing changes no version."""
+
 CONTENT = (MODEL, CARD, EVALUATION, README)
-UNKNOWN = "unknown.npz"
-OPTIONAL = (PREDICTIONS, UNKNOWN)
+OPTIONAL = (PREDICTIONS, GOLDEN, UNKNOWN)
+MAX_BYTES = {
+    MODEL: 2**31 - 1,  # what a protobuf message may have
+    CARD: 50_000_000,
+    EVALUATION: 200_000_000,
+    README: 1_000_000,
+    PREDICTIONS: 500_000_000,
+    GOLDEN: 50_000_000,
+    UNKNOWN: 200_000_000,
+    SUMS: 10_000,
+    SIGNATURE: 1_000,
+}
+"""Every file that a bundle may have, and the most bytes of each."""
+
 _Schema = TypeVar("_Schema", bound=BaseModel)
 _ECE_TOLERANCE = 1e-9
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ([^/\\]+)$")
@@ -57,6 +73,8 @@ class Bundle:
     evaluation_sha256: str
     predictions: Predictions | None
     """What was named on each test photo; None for a bundle from before these were kept."""
+    golden: Golden | None = None
+    """What the network answered where it was exported; None for a bundle from before this was kept."""
     unknown: Space | None = None
     """Where known photos lie, for the rule ``card.unknown``; None where the card has none."""
 
@@ -78,6 +96,7 @@ def read(path: Path) -> Bundle:
         )
     except ValueError as error:
         raise BundleError(f"{MODEL}: {error}") from error
+    golden = _golden(contents.get(GOLDEN), card)
     return Bundle(
         path=path,
         card=card,
@@ -87,6 +106,7 @@ def read(path: Path) -> Bundle:
         sha256=sha256,
         evaluation_sha256=hashlib.sha256(contents[EVALUATION]).hexdigest(),
         predictions=predictions,
+        golden=golden,
         unknown=unknown,
     )
 
@@ -99,6 +119,7 @@ def write(
     evaluation: Evaluation,
     readme: str,
     predictions: Sequence[Prediction] | None = None,
+    golden: Golden | None = None,
     unknown: Space | None = None,
 ) -> Bundle:
     """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
@@ -112,6 +133,8 @@ def write(
     }
     if predictions is not None:
         contents[PREDICTIONS] = dump_predictions(predictions)
+    if golden is not None:
+        contents[GOLDEN] = dump_golden(golden)
     if unknown is not None:
         contents[UNKNOWN] = dump_space(unknown)
     staging = path.with_name(f".{path.name}.part")
@@ -128,22 +151,26 @@ def write(
 
 def file_names(path: Path) -> list[str]:
     """Names of the files of the bundle in this folder, sorted."""
-    return sorted([*CONTENT, SUMS, *(name for name in OPTIONAL if (path / name).exists())])
+    return sorted([*CONTENT, SUMS, *(name for name in (*OPTIONAL, SIGNATURE) if (path / name).exists())])
 
 
 def _verified_contents(path: Path) -> tuple[dict[str, bytes], str]:
     if not path.is_dir():
         raise BundleError(f"{path}: there is no bundle folder here")
     present = {entry.name for entry in path.iterdir()}
-    missing, extra = sorted({*CONTENT, SUMS} - present), sorted(present - {*CONTENT, *OPTIONAL, SUMS})
+    missing, extra = sorted({*CONTENT, SUMS} - present), sorted(present - MAX_BYTES.keys())
     if missing or extra:
         fault = f"{missing[0]} is missing" if missing else f"{extra[0]} does not belong in a bundle"
         raise BundleError(f"{path}: {fault}")
     if irregular := [name for name in sorted(present) if not _is_plain_file(path / name)]:
         raise BundleError(f"{irregular[0]}: is not a plain file")
+    if large := [name for name in sorted(present) if (path / name).stat().st_size > MAX_BYTES[name]]:
+        raise BundleError(f"{large[0]}: has more than {MAX_BYTES[large[0]]:,} bytes")
     sums = (path / SUMS).read_bytes()
-    names = present - {SUMS}
-    expected = _parse_sums(sums, names)
+    names = present - {SUMS, SIGNATURE}
+    expected = parse_sums(sums)
+    if set(expected) != names:
+        raise BundleError(f"{SUMS}: must list exactly {', '.join(sorted(names))}")
     contents = {name: (path / name).read_bytes() for name in sorted(names)}
     for name, data in contents.items():
         if hashlib.sha256(data).hexdigest() != expected[name]:
@@ -157,15 +184,14 @@ def _is_plain_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _parse_sums(sums: bytes, names: Set[str]) -> dict[str, str]:
+def parse_sums(sums: bytes) -> dict[str, str]:
+    """``SHA256SUMS`` as hashes by name. Raises BundleError that names the line."""
     expected: dict[str, str] = {}
     for number, line in enumerate(sums.decode("utf-8", "replace").splitlines(), start=1):
         match = _SUM_LINE.match(line)
         if match is None or match[2] in expected:
             raise BundleError(f"{SUMS}: line {number} is not '<sha256>  <name>' with a new name")
         expected[match[2]] = match[1]
-    if set(expected) != names:
-        raise BundleError(f"{SUMS}: must list exactly {', '.join(sorted(names))}")
     return expected
 
 
@@ -210,6 +236,20 @@ def _predictions(data: bytes | None, evaluation: Evaluation) -> Predictions | No
     except ValueError as error:
         raise BundleError(f"{PREDICTIONS}: {error}") from error
     return predictions
+
+
+def _golden(data: bytes | None, card: ModelCard) -> Golden | None:
+    if data is None:
+        return None
+    try:
+        return parse_golden(
+            data,
+            size_px=card.preprocessing.size_px,
+            num_classes=card.num_classes,
+            embedding_dim=card.embedding_dim,
+        )
+    except ValueError as error:
+        raise BundleError(f"{GOLDEN}: {error}") from error
 
 
 def _check_predictions(predictions: Predictions, evaluation: Evaluation) -> None:

@@ -17,11 +17,14 @@ def check_graph(data: bytes, *, size_px: int, num_classes: int, embedding_dim: i
     """
     try:
         model = onnx.load_model_from_string(data)
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf and the checker raise types of their own
+    except Exception as error:  # protobuf raises types of its own
         raise ValueError(f"is not a valid ONNX file ({type(error).__name__})") from error
     _check_domains(model)
-    _check_tensors(model)
+    _check_tensors(model)  # before the checker, which would look for the other file
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # as above
+        raise ValueError(f"is not a valid ONNX file ({_first_line(error)})") from error
     graph = model.graph
     inputs = {value.name: _signature(value) for value in graph.input}
     outputs = {value.name: _signature(value) for value in graph.output}
@@ -36,6 +39,11 @@ def check_graph(data: bytes, *, size_px: int, num_classes: int, embedding_dim: i
         raise ValueError(f"output 'features' must be float32 [B, {embedding_dim}, h, w], not {_words(shape)}")
     if set(outputs) != set(OUTPUTS):
         raise ValueError(f"has outputs {sorted(outputs)}; exactly {sorted(OUTPUTS)} are allowed")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _check_domains(model: onnx.ModelProto) -> None:

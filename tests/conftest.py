@@ -97,6 +97,12 @@ def settings(database_url: str, shared_store: Path, tmp_path: Path) -> Settings:
     )
 
 
+def store_folder(settings: Settings) -> Path:
+    """The folder of the store, which is none of a bucket here."""
+    assert isinstance(settings.store, Path)
+    return settings.store
+
+
 @pytest.fixture
 async def app(settings: Settings, sessions: Sessions) -> AsyncIterator[FastAPI]:
     """The application with everything started, on a registered store."""

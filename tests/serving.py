@@ -13,11 +13,15 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Server:
-    """``python -m app serve`` with these settings, on a free port. ``start`` returns when it answers."""
+    """``python -m app serve`` with these settings, on a free port. ``start`` returns when it answers.
+
+    ``program``: another module that serves the same, such as one that dies on purpose (``tests.dying``).
+    """
 
     settings: dict[str, str]
     log: Path
     output: str = ""
+    program: str = "app"
     extra: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
@@ -50,7 +54,7 @@ class Server:
     def start(self) -> "Server":
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                [sys.executable, "-m", self.program, "serve"],
                 cwd=self.log.parent,
                 env={**self.environment, "LIGHTTRAP_PORT": "0"},
                 stdout=subprocess.PIPE,

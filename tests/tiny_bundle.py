@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from models import bundle, decision, metrics
 from models.card import Calibration, Figure, ModelCard, Provenance
+from models.golden import Golden, draw
 from models.groups import choose_rule
 from models.predictions import Prediction
 from models.preprocess import Preprocessing, fit
@@ -100,6 +101,7 @@ def write_tiny_bundle(
     *,
     with_predictions: bool = True,
     with_unknown: bool = False,
+    with_golden: bool = True,
 ) -> Path:
     """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights.
 
@@ -153,6 +155,7 @@ def write_tiny_bundle(
         readme=f"# {name} {version}\n\nDrawn moths.\n",
         predictions=_predictions(probabilities, labels) if with_predictions else None,
         unknown=unknown[1] if unknown else None,
+        golden=_golden(seed) if with_golden else None,
     )
     return path
 
@@ -235,6 +238,13 @@ def _fitted(seed: int) -> tuple[bytes, NDArray[np.float64], NDArray[np.int64]]:
     graph = _graph(filters, bias, *_fit_head(embedding, labels))
     test, test_labels = drawn_inputs([NUM_TEST_IMAGES] * len(TAXA), first_seed=1000)
     return graph, decision.probabilities(_run(graph, test, "logits")), test_labels
+
+
+@cache
+def _golden(seed: int) -> Golden:
+    """By the reference implementation of ONNX, so that whatever runs the graph is compared with another."""
+    graph, images = _fitted(seed)[0], draw(SIZE_PX)
+    return Golden(images, _run(graph, images, "logits"), _run(graph, images, "embedding"))
 
 
 def _run(graph: bytes, images: NDArray[np.uint8], output: str) -> NDArray[np.float32]:

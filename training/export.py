@@ -34,6 +34,7 @@ from training.data.cache import PhotoCache
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, table
+from training.golden import golden_answers
 from training.inference import evaluation_cache, network_logits, places_of
 from training.judged import CALIBRATED_ON
 from training.prior import prior_in_logits
@@ -166,6 +167,7 @@ def export(
         evaluation=judgement.evaluation,
         readme=readme,
         predictions=judgement.predictions,
+        golden=golden_answers(onnx, config.size_px),
         unknown=judgement.space,
     )
 

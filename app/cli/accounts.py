@@ -18,7 +18,7 @@ from app.errors import NotFound
 from app.services import accounts, members
 
 admin = typer.Typer(help="Accounts, invitations and roles.", no_args_is_help=True)
-key = typer.Typer(help="API keys for programs.", no_args_is_help=True)
+key = typer.Typer(help="API keys for programs, and keys that sign bundles.", no_args_is_help=True)
 Account = Annotated[str, typer.Argument(help="Name of the account.")]
 
 

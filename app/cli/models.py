@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.session import AsJson, command_settings, operator, with_session
 from app.db.tables import PromotionKind, PromotionRow
-from app.services import gate, papers, promotion, registry
+from app.services import gate, papers, promotion, registry, shadow
 from app.services.history import history_csv, verdict_word
 from app.services.judge import Verdict
 from app.services.promotion import Wanted
@@ -128,13 +128,23 @@ def model_history(
     """Who deployed what, when and why, newest first."""
     rows: list[PromotionRow] = with_session(lambda session: promotion.history_of(session, model_name))
     if as_csv:
-        typer.echo(history_csv(rows), nl=False)
+        events = with_session(lambda session: shadow.events_of(session, model_name))
+        typer.echo(history_csv(rows, events), nl=False)
         return
     for row in rows:
         typer.echo(
             f"{row.epoch:>4}  {row.created_at:%Y-%m-%d %H:%M}  {row.kind.value:<9}  {row.to_version:<10}"
             f"{verdict_word(row):<11}{row.actor}: {row.reason}"
         )
+
+
+@model.command(
+    "stop-shadow", epilog='Example: python -m app model stop-shadow european-moths-lt --reason "seen enough"'
+)
+def model_stop_shadow(model_name: str, reason: Reason) -> None:
+    """Let no candidate answer beside the deployed version any more, in every replica."""
+    event = with_session(lambda session: shadow.stop(session, model_name, operator(), reason))
+    typer.echo(f"{event.version} answers in the shadow of {model_name} no more.")
 
 
 @model.command("protected", epilog="Example: python -m app model protected european-moths")

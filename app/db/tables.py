@@ -83,7 +83,7 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime(), dict[str, Any]: JSON()}
 
 
-def _words_of(kind: type[StrEnum]) -> Enum:
+def words_of(kind: type[StrEnum]) -> Enum:
     """A column that holds the values of an enumeration as text."""
     return Enum(
         kind, native_enum=False, length=16, values_callable=lambda members: [each.value for each in members]
@@ -152,7 +152,7 @@ class PromotionRow(Table):
     from_version: Mapped[str | None] = mapped_column(String(32))
     to_version: Mapped[str] = mapped_column(String(32))
     epoch: Mapped[int]
-    kind: Mapped[PromotionKind] = mapped_column(_words_of(PromotionKind), default=PromotionKind.PROMOTION)
+    kind: Mapped[PromotionKind] = mapped_column(words_of(PromotionKind), default=PromotionKind.PROMOTION)
     actor: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     override_reason: Mapped[str | None] = mapped_column(Text)
@@ -160,6 +160,39 @@ class PromotionRow(Table):
     from_evaluation_sha256: Mapped[str | None] = mapped_column(String(64))
     to_evaluation_sha256: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class AdditionRow(Table):
+    """Who added a version, one row a version. Triggers of the database refuse to change or delete a row.
+
+    ``signed_by``: name of the trusted key that signed it. Versions from before this was kept have no row.
+    """
+
+    __tablename__ = "addition"
+    __table_args__ = (
+        UniqueConstraint("model", "version"),
+        ForeignKeyConstraint(["model", "version"], ["version.model", "version.version"]),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(32))
+    sha256: Mapped[str] = mapped_column(String(64))
+    actor: Mapped[str] = mapped_column(Text)
+    signed_by: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TrustedKeyRow(Table):
+    """An Ed25519 public key (hex) whose signature under a bundle counts. ``fingerprint``: its SHA-256."""
+
+    __tablename__ = "trusted_key"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    public_key: Mapped[str] = mapped_column(String(64))
+    added_by: Mapped[str] = mapped_column(Text)
+    added_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class ProtectedSpeciesRow(Table):
@@ -181,7 +214,7 @@ class UserRow(Table):
     id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(254), unique=True)
     password_hash: Mapped[str] = mapped_column(Text)
-    role: Mapped[Role] = mapped_column(_words_of(Role), default=Role.VIEWER)
+    role: Mapped[Role] = mapped_column(words_of(Role), default=Role.VIEWER)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -217,7 +250,7 @@ class InvitationRow(Table):
 
     id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid4)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    role: Mapped[Role] = mapped_column(_words_of(Role))
+    role: Mapped[Role] = mapped_column(words_of(Role))
     invited_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     expires_at: Mapped[datetime]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.decode_process import DecodedPhoto, DecodeProcess, OnPixels
+from app.inference.niceness import lower_process
 from models.preprocess import PhotoError, PhotoLimits, PhotoTooLarge, Preprocessing, UndecodablePhoto, sniff
 
 MAX_MEMORY_BYTES = 1_000_000_000
@@ -48,12 +49,16 @@ class DecodeCounts:
 
 @dataclass
 class DecodePool:
-    """``num_workers`` decoding processes. ``start`` before use; ``stop`` kills them."""
+    """``num_workers`` decoding processes. ``start`` before use; ``stop`` kills them.
+
+    ``gives_way``: they have a low priority.
+    """
 
     num_workers: int
     limits: PhotoLimits = field(default_factory=PhotoLimits)
     deadline_s: float = 5.0
     max_memory_bytes: int = MAX_MEMORY_BYTES
+    gives_way: bool = False
     counts: DecodeCounts = field(default_factory=DecodeCounts)
     _idle: asyncio.LifoQueue[DecodeProcess | None] = field(default_factory=asyncio.LifoQueue)
     _workers: set[DecodeProcess] = field(default_factory=set)
@@ -210,6 +215,8 @@ class DecodePool:
     async def _add_worker(self, heir: _Heir = None) -> None:
         worker = await asyncio.to_thread(DecodeProcess.start, self.max_memory_bytes)
         self._workers.add(worker)
+        if self.gives_way:
+            lower_process(worker.pid)
         try:
             await worker.ready()
         except BaseException:

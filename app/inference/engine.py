@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.batcher import EachAlone, Runner, Together
+from app.inference.niceness import lower_this_thread
 from app.inference.session import ACCELERATORS, OnnxSession, Outputs, active_provider
 from models.bundle import Bundle
 from models.card import ModelCard
@@ -38,27 +39,41 @@ class DeployedModel:
 class Engine:
     """Deployed models by name. Raises ProviderUnavailable where the asked provider cannot be used.
 
-    ``load`` may be called in any thread; the rest belongs to the event loop.
+    ``gives_way``: its runs have a low priority. ``load`` may be called in any thread; the rest belongs to the
+    event loop.
     """
 
     def __init__(
-        self, *, provider: str = "auto", default_model: str | None = None, num_threads: int | None = None
+        self,
+        *,
+        provider: str = "auto",
+        default_model: str | None = None,
+        num_threads: int | None = None,
+        gives_way: bool = False,
     ) -> None:
         self.provider = active_provider(provider)
         self._asked_provider = provider
         self._default_model = default_model
         self._num_threads = num_threads or len(os.sched_getaffinity(0))
-        self._executor = ThreadPoolExecutor(self._num_threads, thread_name_prefix="inference")
+        self._executor = ThreadPoolExecutor(
+            self._num_threads,
+            thread_name_prefix="beside" if gives_way else "inference",
+            initializer=lower_this_thread if gives_way else None,
+        )
         self._deployed: dict[str, DeployedModel] = {}
 
     def load(self, bundle: Bundle, epoch: int) -> DeployedModel:
-        """The bundle loaded and warmed, not yet answering: see ``swap``. Raises ProviderUnavailable."""
+        """The bundle loaded and warmed, not yet answering: see ``swap``.
+
+        Raises ProviderUnavailable, BundleError where it answers otherwise here than its golden images say.
+        """
         present = self._deployed.get(bundle.card.name)
         if present is not None and present.sha256 == bundle.sha256:
             session, runner = present.session, present.runner
         else:
             size_px = bundle.card.preprocessing.size_px
             session = OnnxSession(bundle.onnx, size_px=size_px, provider=self._asked_provider)
+            session.check(bundle.golden)
             kind = Together if session.is_accelerated else EachAlone
             runner = kind(session, self._executor)
         return DeployedModel(
@@ -75,6 +90,10 @@ class Engine:
     def swap(self, prepared: DeployedModel) -> None:
         """Answer with ``prepared`` from now on. Requests that began with its predecessor end with it."""
         self._deployed[prepared.card.name] = prepared
+
+    def drop(self, name: str) -> None:
+        """Answer with no version of this model any more. Requests that began with it end with it."""
+        self._deployed.pop(name, None)
 
     def deployed(self) -> list[DeployedModel]:
         """What answers now, by name."""

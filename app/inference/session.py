@@ -14,6 +14,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from models.bundle import GOLDEN, BundleError
+from models.golden import Golden, check_golden
+
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 ACCELERATORS = (TENSORRT, CUDA)
 _WANTED = {"cpu": (CPU,), "cuda": (CUDA, CPU), "tensorrt": (TENSORRT, CUDA, CPU)}
@@ -52,6 +55,16 @@ class OnnxSession:
     def is_accelerated(self) -> bool:
         """Whether this session runs on a GPU."""
         return self.provider in ACCELERATORS
+
+    def check(self, golden: Golden | None) -> None:
+        """Raises BundleError unless it answers the golden images as it did where it was exported."""
+        if golden is None:
+            return
+        found = self.run(golden.images)
+        try:
+            check_golden(golden, found.logits, found.embedding)
+        except ValueError as error:
+            raise BundleError(f"{GOLDEN}: {error}, on {self.provider}") from error
 
     def run(self, images: NDArray[np.uint8], *, features: bool = False) -> Outputs:
         """images: uint8 [N, H, W, 3]."""

@@ -1,10 +1,11 @@
-"""The history of promotions as a table for spreadsheets. Pure."""
+"""The history of promotions and shadows as a table for spreadsheets. Pure."""
 
 import csv
 import io
 from collections.abc import Iterable
 
 from app.db.tables import PromotionRow
+from app.db.trial_tables import ShadowEventRow
 
 COLUMNS = (
     "model",
@@ -25,12 +26,15 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def history_csv(rows: Iterable[PromotionRow]) -> str:
-    """One line a promotion, in the order given."""
+def history_csv(rows: Iterable[PromotionRow], shadows: Iterable[ShadowEventRow]) -> str:
+    """One line a promotion and one a shadow's beginning or end, newest first."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow(COLUMNS)
-    writer.writerows([_plain(cell) for cell in _cells(row)] for row in rows)
+    lines = [(row.created_at, _cells(row)) for row in rows]
+    lines += [(event.created_at, _shadow_cells(event)) for event in shadows]
+    ordered = sorted(lines, key=lambda line: line[0], reverse=True)
+    writer.writerows([_plain(cell) for cell in cells] for _, cells in ordered)
     return stream.getvalue()
 
 
@@ -68,6 +72,19 @@ def _cells(row: PromotionRow) -> list[str]:
         row.from_evaluation_sha256 or "",
         row.to_evaluation_sha256 or "",
     ]
+
+
+def _shadow_cells(event: ShadowEventRow) -> list[str]:
+    """A shadow moves nothing: it has no epoch and no verdict."""
+    known = {
+        "model": event.model,
+        "created_at": event.created_at.isoformat(),
+        "kind": f"shadow {event.kind.value} at {event.share:.1%}",
+        "to_version": event.version,
+        "actor": event.actor,
+        "reason": event.reason,
+    }
+    return [known.get(column, "") for column in COLUMNS]
 
 
 def _plain(cell: str) -> str:

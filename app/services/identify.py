@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -31,7 +32,6 @@ from app.inference.engine import DeployedModel, Engine, EngineAnswer
 from app.inference.heatmap import METHOD, heatmap_base64
 from app.services.answers import Explanation, IdentifyAnswer
 from app.services.compose import SeenPhoto, Sighting, compose
-from app.services.photo_files import PhotoFiles
 from models import preprocess
 
 
@@ -75,6 +75,21 @@ class _Seen:
     outputs: EngineAnswer
 
 
+class KeepsPhotos(Protocol):
+    """Where the viewing copies go."""
+
+    async def keep(self, jpeg: bytes) -> str:
+        """Store a photo and return its name."""
+
+
+class KeepsNone:
+    """For answers that nobody will look at."""
+
+    async def keep(self, jpeg: bytes) -> str:
+        """Nothing is stored; there is no name."""
+        return ""
+
+
 class IdentifyService:
     """Names animals with what is deployed, and keeps what it answered."""
 
@@ -82,7 +97,7 @@ class IdentifyService:
         self,
         engine: Engine,
         decoder: DecodePool,
-        photo_files: PhotoFiles,
+        photo_files: KeepsPhotos,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:

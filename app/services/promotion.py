@@ -17,10 +17,13 @@ from app.db.session import Sessions
 from app.db.tables import PromotionKind, PromotionRow, VersionRow, utc_now
 from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
 from app.inference.engine import DeployedModel, Engine
+from app.services import shadow
+from app.services.following import Look
 from app.services.gate import Assessment, assess, check_gate
 from app.services.papers import read_registered
 from app.services.registry import Fault, get_model, get_version
-from app.settings import Settings
+from app.services.replicas import AnsweringVersion
+from app.settings import S3Place, Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
 MAX_REASON = 1000
@@ -103,6 +106,7 @@ async def promote(session: AsyncSession, wanted: Wanted, entry: Entry) -> Promot
     )
     if promotion is None:
         raise await _stale(session, wanted.model, wanted.expected_epoch)
+    await shadow.stop_deployed(session, wanted.model, wanted.version, wanted.actor)
     log.info(
         "promoted",
         model=wanted.model,
@@ -170,12 +174,17 @@ class Deployer:
     """Brings this process's engine to what the database says is deployed, whole and only forwards."""
 
     def __init__(
-        self, engine: Engine, sessions: Sessions, store: Path, store_faults: Sequence[Fault] = ()
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        store: Path | S3Place,
+        store_faults: Sequence[Fault] = (),
     ) -> None:
         self._store_faults = tuple(store_faults)
         self._engine, self._sessions, self._store = engine, sessions, store
         self._faults: dict[str, tuple[Deployment, str, float]] = {}
         self._swapping = asyncio.Lock()
+        self.on_change: Look | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -183,6 +192,22 @@ class Deployer:
         deployed = {wanted.path: message for wanted, message, _ in self._faults.values()}
         others = {fault.path: fault.message for fault in self._store_faults if fault.path not in deployed}
         return [f"{path}: {message}" for path, message in (deployed | others).items()]
+
+    def answering(self) -> tuple[AnsweringVersion, ...]:
+        """What this process answers with, and why it does not follow where it does not."""
+        faults = {
+            wanted.model: f"{wanted.version}: {message}" for wanted, message, _ in self._faults.values()
+        }
+        present = {deployed.card.name: deployed for deployed in self._engine.deployed()}
+        return tuple(
+            AnsweringVersion(
+                model=name,
+                version=present[name].card.version if name in present else None,
+                epoch=present[name].epoch if name in present else 0,
+                fault=faults.get(name),
+            )
+            for name in sorted(present.keys() | faults.keys())
+        )
 
     async def prepare(self, wanted: Deployment) -> DeployedModel:
         """The version verified, loaded and warmed, but not answering yet. Raises BundleError."""
@@ -199,6 +224,8 @@ class Deployer:
                 self._engine.swap(prepared)
                 self._faults.pop(name, None)
                 log.info("answering", model=name, version=prepared.card.version, epoch=prepared.epoch)
+        if self.on_change is not None:
+            await self.on_change()
 
     async def follow_once(self) -> None:
         """Load whatever is deployed and not answering here. A failure keeps the version that answers."""
@@ -225,12 +252,3 @@ class Deployer:
 
     def _epochs(self) -> dict[str, int]:
         return {deployed.card.name: deployed.epoch for deployed in self._engine.deployed()}
-
-    async def follow(self, every_s: float) -> None:
-        """Follow until cancelled."""
-        while True:
-            await asyncio.sleep(every_s)
-            try:
-                await self.follow_once()
-            except Exception as error:  # the loop's boundary: the database may be away for a while
-                log.warning("cannot see what is deployed", error=type(error).__name__)

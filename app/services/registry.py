@@ -14,13 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.repositories import registry
 from app.db.repositories.registry import Deployed, Deployment, Entry
 from app.db.session import Sessions, lock_database
-from app.db.tables import PromotionKind, VersionRow, utc_now
+from app.db.tables import AdditionRow, PromotionKind, VersionRow, utc_now
 from app.errors import NotFound
+from app.settings import S3Place
 from models import bundle
 from models.bundle import Bundle, BundleError
-from models.card import version_key
+from models.card import ModelCard, version_key
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
+FOUND_BY = "start"
 SHIPPED_REASON = "First version of this model: deployed at its registration."
 
 
@@ -105,19 +107,29 @@ def _found(good: Bundle, path: str) -> Found:
     card = good.card
     if path != f"{card.name}/{card.version}":
         raise BundleError(f"{bundle.CARD}: says it is {card.name} {card.version}, but lies in {path}")
+    return found_of(card, good.sha256)
+
+
+def found_of(card: ModelCard, sha256: str) -> Found:
+    """What the registry keeps of a bundle with this card."""
     figures = tuple(figure.model_dump(mode="json") for figure in card.figures)
-    return Found(card.name, card.version, good.sha256, card.title, card.num_classes, figures)
+    return Found(card.name, card.version, sha256, card.title, card.num_classes, figures)
 
 
-async def register_store(session: AsyncSession, store: Path) -> list[Fault]:
-    """Register every good bundle that is not registered yet. Returns the faults of the others."""
+async def register_store(session: AsyncSession, store: Path | S3Place) -> list[Fault]:
+    """Register every good bundle that is not registered yet. Returns the faults of the others.
+
+    A bucket is not looked through: what is in it was added, and so registered, and it may be away at a start.
+    """
+    if isinstance(store, S3Place):
+        return []
     scan = await asyncio.to_thread(scan_store, store)
     await lock_database(session)
     faults = list(scan.faults)
     for found in scan.found:
         known = await registry.version_of(session, found.name, found.version)
         if known is None:
-            await _add(session, found)
+            await add_version(session, found, found.path, actor=FOUND_BY)
         elif known.sha256 != found.sha256:
             faults.append(Fault(found.path, _changed(known, found)))
     present = {found.path for found in scan.found} | {fault.path for fault in faults}
@@ -135,21 +147,30 @@ def _changed(known: VersionRow, found: Found) -> str:
     )
 
 
-async def _add(session: AsyncSession, found: Found) -> None:
+async def add_version(
+    session: AsyncSession, found: Found, path: str, *, actor: str, signed_by: str | None = None
+) -> VersionRow:
+    """Register a version, and who added it. ``path``: where it lies in the store."""
     await registry.add_model(session, found.name)
+    row = VersionRow(
+        model=found.name,
+        version=found.version,
+        sha256=found.sha256,
+        path=path,
+        title=found.title,
+        num_species=found.num_species,
+        figures=list(found.figures),
+    )
+    session.add(row)
+    await session.flush()
     session.add(
-        VersionRow(
-            model=found.name,
-            version=found.version,
-            sha256=found.sha256,
-            path=found.path,
-            title=found.title,
-            num_species=found.num_species,
-            figures=list(found.figures),
+        AdditionRow(
+            model=found.name, version=found.version, sha256=found.sha256, actor=actor, signed_by=signed_by
         )
     )
     await session.flush()
-    log.info("registered", model=found.name, version=found.version, sha256=found.sha256[:12])
+    log.info("registered", model=found.name, version=found.version, sha256=found.sha256[:12], actor=actor)
+    return row
 
 
 async def deploy_new(session: AsyncSession) -> list[Deployment]:
@@ -196,7 +217,7 @@ async def _deploy_instead(session: AsyncSession, removed: Deployment, version: s
     log.warning("deployed instead", model=removed.model, version=version, removed=removed.version)
 
 
-async def prepare_registry(sessions: Sessions, store: Path) -> list[Fault]:
+async def prepare_registry(sessions: Sessions, store: Path | S3Place) -> list[Fault]:
     """Register and deploy what the store holds, in one transaction. Changes nothing the second time."""
     async with sessions() as session:
         faults = await register_store(session, store)

@@ -8,6 +8,8 @@ from app.db.session import create_engine, create_sessions
 from app.services.accounts import first_setup_token
 from app.services.registry import Fault, prepare_registry
 from app.settings import Settings
+from app.store.incoming import clean
+from app.store.store import open_store
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ async def prepare(settings: Settings) -> Prepared:
     try:
         before, revision = await upgrade(engine)
         sessions = create_sessions(engine)
+        clean(open_store(settings.store).incoming)
         faults = await prepare_registry(sessions, settings.store)
         async with sessions() as session:
             token = await first_setup_token(session)

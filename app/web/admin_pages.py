@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables import PromotionKind, VersionRow
 from app.errors import AppError
-from app.services import gate, promotion, registry
+from app.services import gate, promotion, registry, replicas, shadow
 from app.services.accounts import Caller
 from app.services.papers import papers_of
 from app.services.promotion import Wanted
@@ -22,6 +22,7 @@ from app.web.forms import check_form
 from app.web.promotion import deploy
 from app.web.registry import ModelName
 from app.web.rendering import render
+from app.web.replicas_view import Running
 
 router = APIRouter(prefix="/admin/models", include_in_schema=False)
 
@@ -70,7 +71,8 @@ async def history_page(request: Request, name: ModelName, _caller: Admin, sessio
     """Every promotion of a model with its verdict: who, when, what and why."""
     summary = await registry.get_model(session, name)
     rows = await promotion.history_of(session, name)
-    return render(request, history_view(summary.shown.title, name, rows))
+    events = await shadow.events_of(session, name)
+    return render(request, history_view(summary.shown.title, name, rows, events))
 
 
 @router.post("/promote")
@@ -203,11 +205,13 @@ async def _page(
     refused: AppError | None = None,
 ) -> Response:
     models = []
+    found = await replicas.running(session)
     for summary in await registry.list_models(session):
         history = await promotion.history_of(session, summary.name)
         protected = await gate.protected_species(session, summary.name)
         facts = await _facts(session, settings, summary, promotion.version_before(history))
-        models.append(admin_model_view(summary, history, protected, facts))
+        running = Running(tuple(found), await shadow.words(session, summary.name))
+        models.append(admin_model_view(summary, history, protected, facts, running))
     view = AdminModelsView(
         models=tuple(models),
         faults=tuple(request.app.state.deployer.faults),

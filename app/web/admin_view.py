@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from app.db.tables import PromotionRow, ProtectedSpeciesRow
+from app.db.trial_tables import ShadowEventRow
 from app.services.history import verdict_word
 from app.services.judge import Verdict
 from app.services.promotion import version_before
@@ -13,6 +14,8 @@ from app.services.registry import ModelSummary
 from app.web.comparison_view import NOTHING, change_words
 from app.web.formatting import estimate_words
 from app.web.performance_blocks import group_recall
+from app.web.replicas_view import ReplicasView, Running, replicas_view
+from app.web.shadow_view import EventView, event_view
 from models.changes import GroupChange
 from models.groups import GROUPS, Group
 from models.metrics import Evaluation
@@ -82,6 +85,8 @@ class AdminModelView:
     title: str
     deployed: str | None
     epoch: int | None
+    replicas: ReplicasView | None
+    shadow: str | None
     versions: tuple[VersionView, ...]
     history: tuple[PromotionView, ...]
     protected: tuple[ProtectedView, ...]
@@ -126,6 +131,7 @@ class HistoryView:
     title: str
     name: str
     history: tuple[PromotionView, ...]
+    shadows: tuple[EventView, ...]
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,7 @@ def admin_model_view(
     history: Sequence[PromotionRow],
     protected: Sequence[ProtectedSpeciesRow],
     facts: Facts,
+    running: Running,
 ) -> AdminModelView:
     """One model with what an admin needs to decide."""
     deployed = summary.deployed
@@ -157,6 +164,8 @@ def admin_model_view(
         title=summary.shown.title,
         deployed=deployed.version if deployed else None,
         epoch=deployed.epoch if deployed else None,
+        replicas=replicas_view(running.replicas, summary.name, deployed.epoch) if deployed else None,
+        shadow=running.shadow,
         versions=tuple(
             _version(summary, index, before, facts.get((summary.name, row.version)))
             for index, row in reversed(list(enumerate(summary.versions)))
@@ -167,9 +176,16 @@ def admin_model_view(
     )
 
 
-def history_view(title: str, name: str, history: Sequence[PromotionRow]) -> HistoryView:
-    """Every promotion of a model, newest first."""
-    return HistoryView(f"History of {title}", name, tuple(_promotion(row) for row in history))
+def history_view(
+    title: str, name: str, history: Sequence[PromotionRow], shadows: Sequence[ShadowEventRow]
+) -> HistoryView:
+    """Every promotion of a model and every shadow, newest first."""
+    return HistoryView(
+        f"History of {title}",
+        name,
+        tuple(_promotion(row) for row in history),
+        tuple(event_view(event) for event in shadows),
+    )
 
 
 def _version(

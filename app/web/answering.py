@@ -11,6 +11,7 @@ from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.errors import AppError
 from app.services.identify import Answered, IdentifyRequest, IdentifyService
+from app.services.shadowing import Shadowing
 from app.web.admission import Admission
 from app.web.problems import unexpected
 
@@ -27,6 +28,7 @@ class Answering:
     keeper: IdentificationKeeper
     admission: Admission
     batch_width: int
+    shadowing: Shadowing
 
     async def one(self, asked: IdentifyRequest) -> str:
         """JSON of the answer, once it is committed. Raises AppError."""
@@ -37,7 +39,9 @@ class Answering:
                 return saved
         with self.admission.working():
             answered = await self.service.answer(asked)
-            return self.service.settle(answered, await self.keeper.keep(answered.new))
+            text = self.service.settle(answered, await self.keeper.keep(answered.new))
+        self._offer(asked, answered, text)
+        return text
 
     async def many(self, asked: Sequence[IdentifyRequest]) -> list[Outcome]:
         """An outcome for each, in order. Raises AppError for what concerns them all."""
@@ -47,7 +51,16 @@ class Answering:
             answers = await asyncio.gather(
                 *(self._answer(each, text, places) for each, text in zip(asked, saved, strict=True))
             )
-            return list(await asyncio.gather(*map(self._keep, answers)))
+            outcomes = list(await asyncio.gather(*map(self._keep, answers)))
+        for each, answer, outcome in zip(asked, answers, outcomes, strict=True):
+            if isinstance(answer, Answered) and isinstance(outcome, str):
+                self._offer(each, answer, outcome)
+        return outcomes
+
+    def _offer(self, asked: IdentifyRequest, answered: Answered, text: str) -> None:
+        """To a candidate in the shadow, if this answer is the one that was kept."""
+        if text == answered.new.response:
+            self.shadowing.offer(asked, answered.answer)
 
     async def _replay_all(self, asked: Sequence[IdentifyRequest]) -> list[str | None]:
         """What is saved already. A key that was used for another batch refuses the whole of this one."""

@@ -1,9 +1,13 @@
 """How two versions differ -> ``/compare``. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
+from app.db.trial_tables import TrialRow, TrialState
+from app.services.cost import Cost
 from app.web.formatting import signed_points
 from app.web.naming import names_by_label, names_of
 from app.web.views import TaxonName
@@ -45,16 +49,11 @@ class SpeciesRow:
 
 
 @dataclass(frozen=True)
-class CompareView:
-    """``/compare``: a version against another."""
+class ComparisonTables:
+    """How two versions differ, in tables."""
 
-    template: ClassVar[str] = "compare.html"
-
-    title: str
-    name: str
     version: str
     reference: str
-    choices: tuple[str, ...]
     basis: str
     notes: tuple[str, ...]
     groups: tuple[GroupRow, ...]
@@ -66,16 +65,52 @@ class CompareView:
     group_rule: str
 
 
-def compare_view(new: ModelCard, old: ModelCard, found: Comparison, versions: Sequence[str]) -> CompareView:
-    """The page. ``versions``: what either side may be."""
+@dataclass(frozen=True)
+class CostRow:
+    """Size and speed of one version."""
+
+    version: str
+    size: str
+    speed: str
+    slowest: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class TrialLine:
+    """An evaluation on uploaded photos, in a list."""
+
+    id: UUID
+    created_at: datetime
+    created_by: str
+    words: str
+
+
+@dataclass(frozen=True)
+class CompareView:
+    """``/compare``: a version against another. ``trials`` None: who looks may not ask for one."""
+
+    template: ClassVar[str] = "compare.html"
+
+    title: str
+    name: str
+    version: str
+    reference: str
+    choices: tuple[str, ...]
+    tables: ComparisonTables
+    costs: tuple[CostRow, ...]
+    trials: tuple[TrialLine, ...] | None
+    form_token: str
+    max_megabytes: int
+
+
+def comparison_tables(new: ModelCard, old: ModelCard, found: Comparison) -> ComparisonTables:
+    """The tables of a comparison."""
     names = {**names_by_label(old.taxa), **names_by_label(new.taxa)}
     changed = [species for species in found.species if species.recall and species.recall.change]
-    return CompareView(
-        title=f"{new.title}: {new.version} against {old.version}",
-        name=new.name,
+    return ComparisonTables(
         version=new.version,
         reference=old.version,
-        choices=tuple(versions),
         basis=_basis(found),
         notes=found.notes,
         groups=tuple(_group_row(change) for change in found.groups),
@@ -86,6 +121,26 @@ def compare_view(new: ModelCard, old: ModelCard, found: Comparison, versions: Se
         removed=names_of(found.removed, names),
         group_rule=old.group_rule.sentence(),
     )
+
+
+def cost_row(version: str, cost: Cost) -> CostRow:
+    """A version's cost in words."""
+    provider = cost.provider.removesuffix("ExecutionProvider")
+    return CostRow(
+        version=version,
+        size=f"{cost.size_bytes / 1e6:,.2f} MB",
+        speed=f"{cost.ms_per_photo:,.2f} ms",
+        slowest=f"{cost.ms_slowest:,.2f} ms",
+        measured=f"{cost.num_runs} runs, {provider}, {cost.measured_at:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def trial_line(row: TrialRow) -> TrialLine:
+    """How far an evaluation is, in words."""
+    words = f"{row.state.value}, {row.num_done:,} of {row.num_photos:,} photos"
+    if row.state is TrialState.DONE:
+        words = f"done, {row.num_photos:,} photos"
+    return TrialLine(row.id, row.created_at, row.created_by, words)
 
 
 def _basis(found: Comparison) -> str:

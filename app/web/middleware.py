@@ -122,7 +122,10 @@ class _Seen:
 
 
 class BodyLimit:
-    """Refuses bodies over their address's limit: by Content-Length at once, else while they stream in."""
+    """Refuses bodies over their address's limit: by Content-Length at once, else while they stream in.
+
+    limits: bytes by a regular expression for the beginning of a path.
+    """
 
     def __init__(self, app: ASGIApp, *, limits: Mapping[str, int], default: int = SMALL_BODY_BYTES) -> None:
         self._app, self._limits, self._default = app, limits, default
@@ -151,7 +154,7 @@ class BodyLimit:
 
     def _limit(self, path: str) -> int:
         return next(
-            (limit for prefix, limit in self._limits.items() if path.startswith(prefix)), self._default
+            (limit for pattern, limit in self._limits.items() if re.match(pattern, path)), self._default
         )
 
 

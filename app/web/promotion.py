@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.repositories.registry import Deployment
 from app.db.tables import PromotionKind, PromotionRow
 from app.errors import Conflict
-from app.services import gate, promotion
+from app.services import gate, promotion, shadow
 from app.services.history import history_csv
 from app.services.judge import Verdict
 from app.services.promotion import Deployer, Wanted
@@ -28,6 +28,7 @@ from app.web.dependencies import (
     after_commit,
 )
 from app.web.registry import ModelName, ModelVersion
+from app.web.shadow import ShadowEvent
 from models.bundle import BundleError
 
 router = APIRouter(prefix="/models", tags=["promotion"])
@@ -84,9 +85,10 @@ class Promotion(BaseModel):
 
 
 class History(BaseModel):
-    """Promotions of a model, newest first."""
+    """Promotions of a model, and its shadows, newest first."""
 
     history: tuple[Promotion, ...]
+    shadows: tuple[ShadowEvent, ...]
 
 
 @router.post("/{name}/promote")
@@ -141,19 +143,26 @@ async def rollback(
 async def history(name: ModelName, caller: ApiAdmin, session: Session) -> History:
     """Who deployed what, when and why, and what the gate said."""
     rows = await promotion.history_of(session, name)
-    return History(history=tuple(Promotion.model_validate(row) for row in rows))
+    return History(
+        history=tuple(Promotion.model_validate(row) for row in rows),
+        shadows=tuple(ShadowEvent.model_validate(event) for event in await shadow.events_of(session, name)),
+    )
 
 
 @router.get(
     "/{name}/history.csv",
     response_class=Response,
-    responses={200: {"content": {"text/csv": {}}, "description": "One line a promotion, newest first."}},
+    responses={
+        200: {"content": {"text/csv": {}}, "description": "One line a promotion or shadow, newest first."}
+    },
 )
 async def history_as_csv(name: ModelName, caller: ApiAdmin, session: Session) -> Response:
-    """The same for a spreadsheet: one line a promotion."""
+    """The same for a spreadsheet: one line a promotion, or a shadow's beginning or end."""
     rows = await promotion.history_of(session, name)
     headers = {"Content-Disposition": f'attachment; filename="{rows[0].model}-history.csv"'} if rows else {}
-    return Response(history_csv(rows), media_type="text/csv", headers=headers)
+    return Response(
+        history_csv(rows, await shadow.events_of(session, name)), media_type="text/csv", headers=headers
+    )
 
 
 @router.get("/{name}/versions/{version}/verdict")

@@ -161,14 +161,14 @@ async def get_bundle(
 ) -> StreamingResponse:
     """The bundle, for tools that work without a network."""
     row = await registry.get_version(session, name, version)
-    await verify(settings.store, row)
+    folder = await verify(settings.store, row)
     file_name = f"{row.model}-{row.version}"
     headers = {
         "Content-Disposition": f'attachment; filename="{file_name}.zip"',
         "ETag": f'"{row.sha256}"',
         "Cache-Control": "public, max-age=31536000, immutable",
     }
-    chunks = stream_zip(settings.store / row.path, file_name)
+    chunks = stream_zip(folder, file_name)
     return StreamingResponse(chunks, media_type="application/zip", headers=headers)
 
 

@@ -9,8 +9,10 @@ from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
+from app.services.beside import Beside, BesideDecoder
 from app.services.identify import IdentifyService
 from app.services.photo_files import PhotoFiles
+from app.services.shadowing import Shadowing
 from app.settings import Settings
 from app.web import health, photos, predict
 from app.web.admission import Admission
@@ -43,6 +45,7 @@ def start(
     engine: Engine,
     decoder: DecodePool,
     shared: Storage,
+    beside: BesideDecoder,
 ) -> None:
     """What the routes need of the running service. ``shared`` counts for all replicas together."""
     sys.setswitchinterval(SWITCH_S)
@@ -55,8 +58,14 @@ def start(
     app.state.photo_files = photo_files
     app.state.identify = service
     keeper = IdentificationKeeper(settings.database)
+    shadowing = Shadowing(
+        Beside(beside, settings.provider),
+        sessions,
+        settings.store,
+        is_busy=lambda: admission.num_requests >= engine.num_concurrent,
+    )
     app.state.answering = Answering(
-        service, sessions, keeper, admission, batch_width=2 * settings.decode_workers
+        service, sessions, keeper, admission, batch_width=2 * settings.decode_workers, shadowing=shadowing
     )
     # Replicas share a PostgreSQL, and count together there. On SQLite each process counts its own: a write
     # for each photo would cost the disk as much as the identification itself.
@@ -67,4 +76,5 @@ def start(
 async def stop(app: FastAPI) -> None:
     """Let go of the database, once what is being saved is saved."""
     answering: Answering = app.state.answering
+    await answering.shadowing.stop()
     await answering.keeper.close()

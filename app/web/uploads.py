@@ -3,7 +3,7 @@
 from __future__ import annotations  # for a type that the library has for type checkers only
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,12 +58,7 @@ async def read_upload(request: Request, limits: UploadLimits, reserve: Reserve) 
     """
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
     if media_type == b"multipart/form-data":
-        boundary = options.get(b"boundary", b"")
-        if not 1 <= len(boundary) <= 70:
-            raise UnreadableRequest(
-                "The multipart body's Content-Type names no boundary of 1 to 70 characters."
-            )
-        return await _read_form(request, boundary, limits, reserve)
+        return await _read_form(request, boundary_of(options), limits, reserve)
     if media_type.startswith(b"image/") or media_type == b"application/octet-stream":
         return Upload(photos=[SentPhoto(await _read_photo(request, limits, reserve), None)])
     raise UnsupportedPhoto(
@@ -71,10 +66,18 @@ async def read_upload(request: Request, limits: UploadLimits, reserve: Reserve) 
     )
 
 
+def boundary_of(options: Mapping[bytes, bytes]) -> bytes:
+    """The boundary that a multipart body's Content-Type names. Raises UnreadableRequest."""
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= 70:
+        raise UnreadableRequest("The multipart body's Content-Type names no boundary of 1 to 70 characters.")
+    return boundary
+
+
 async def _read_photo(request: Request, limits: UploadLimits, reserve: Reserve) -> bytes:
     chunks: list[bytes] = []
     num_bytes = 0
-    async for chunk in _chunks(request, reserve):
+    async for chunk in body_chunks(request, reserve):
         num_bytes += len(chunk)
         _check_size(num_bytes, limits)
         chunks.append(chunk)
@@ -87,7 +90,7 @@ async def _read_form(request: Request, boundary: bytes, limits: UploadLimits, re
     form = _Form(limits)
     parser = MultipartParser(boundary, form.callbacks())
     try:
-        async for chunk in _chunks(request, reserve):
+        async for chunk in body_chunks(request, reserve):
             parser.write(chunk)
         parser.finalize()
     except FormParserError as error:
@@ -97,7 +100,8 @@ async def _read_form(request: Request, boundary: bytes, limits: UploadLimits, re
     return form.upload
 
 
-async def _chunks(request: Request, reserve: Reserve) -> AsyncIterator[bytes]:
+async def body_chunks(request: Request, reserve: Reserve) -> AsyncIterator[bytes]:
+    """A body as it comes in. Raises UnreadableRequest when it stops coming."""
     stream = request.stream()
     while True:
         try:

@@ -29,7 +29,7 @@ def drawn_judge(num_species: int, rng: np.random.Generator) -> UnknownJudge:
         np.eye(AXES, dtype=np.float32),
         rng.normal(size=(num_species, AXES)).astype(np.float32),
         np.ones(AXES, dtype=np.float32),
-        np.ones((), dtype=np.float32),
+        np.array(1, dtype=np.float32),
     )
     rule = UnknownRule(
         name="combined",

@@ -102,3 +102,28 @@ async def test_an_older_history_is_kept_by_the_migration(database_url: str) -> N
         rows = await connection.execute(text("SELECT kind, actor, verdict FROM promotion ORDER BY epoch"))
         assert [tuple(row) for row in rows] == [("start", "first start", None), ("promotion", "ana", None)]
     await engine.dispose()
+
+
+async def add_a_version(sessions: Sessions) -> None:
+    async with sessions() as session:
+        await session.execute(text("INSERT INTO model VALUES ('tiny', '2026-01-01')"))
+        await session.execute(
+            text("INSERT INTO version VALUES ('tiny', '1.0.0', 'a', 'p', 't', 1, '[]', '2026-01-01')")
+        )
+        await session.execute(
+            text(
+                "INSERT INTO addition (model, version, sha256, actor, created_at) "
+                "VALUES ('tiny', '1.0.0', 'a', 'ana', '2026-01-01')"
+            )
+        )
+        await session.commit()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE addition SET actor = 'ben'", "DELETE FROM addition"])
+async def test_who_added_a_version_is_not_rewritten(sessions: Sessions, statement: str) -> None:
+    await add_a_version(sessions)
+    async with sessions() as session:
+        with pytest.raises(DBAPIError, match="the history of added versions is append-only"):
+            await session.execute(text(statement))
+    async with sessions() as session:
+        assert (await session.execute(text("SELECT actor FROM addition"))).scalar_one() == "ana"

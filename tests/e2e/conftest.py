@@ -71,9 +71,10 @@ class Watch:
 def served(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service on SQLite, with tiny bundles."""
     folder = tmp_path_factory.mktemp("e2e")
+    store = shutil.copytree(shared_store, folder / "store")  # tests here add to it
     settings = {
         "DATA_DIR": str(folder / "var"),
-        "STORE": str(shared_store),
+        "STORE": str(store),
         "DEFAULT_MODEL": "tiny-moths",
         "PROVIDER": "cpu",
         "DECODE_WORKERS": "1",

@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the three packages and their contracts."""
     copy = tmp_path_factory.mktemp("tree")
     for package in ("app", "training", "models"):
-        ignored = shutil.ignore_patterns("__pycache__", "store", "static")
+        ignored = shutil.ignore_patterns("__pycache__", "*.onnx", "static")
         shutil.copytree(REPO / package, copy / package, ignore=ignored)
     shutil.copy(REPO / "pyproject.toml", copy)
     return copy

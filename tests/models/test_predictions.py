@@ -32,7 +32,7 @@ def rewrite(folder: Path, change: Callable[[bytes], bytes]) -> None:
     """Change the predictions and make SHA256SUMS right again."""
     path = folder / bundle.PREDICTIONS
     path.write_bytes(change(path.read_bytes()))
-    names = sorted({*bundle.CONTENT, bundle.PREDICTIONS})
+    names = sorted(file.name for file in folder.iterdir() if file.name != bundle.SUMS)
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (folder / bundle.SUMS).write_text("".join(lines))
 
@@ -73,7 +73,7 @@ def test_a_bundle_gives_its_predictions(good: Path) -> None:
 
 
 def test_a_bundle_from_before_predictions_were_kept_is_read(tmp_path: Path) -> None:
-    folder = write_tiny_bundle(tmp_path, with_predictions=False)
+    folder = write_tiny_bundle(tmp_path, with_predictions=False, with_golden=False)
     assert bundle.read(folder).predictions is None
     assert bundle.PREDICTIONS not in (folder / bundle.SUMS).read_text()
     assert bundle.file_names(folder) == sorted([*bundle.CONTENT, bundle.SUMS])

@@ -15,6 +15,7 @@ from app.services.promotion import Wanted
 from app.services.registry import prepare_registry
 from app.settings import Settings
 from models import bundle
+from tests.conftest import store_folder
 from tests.tiny_bundle import write_tiny_bundle
 
 WORSE = "1.2.0"
@@ -23,7 +24,7 @@ WORSE = "1.2.0"
 @pytest.fixture
 async def harmful(settings: Settings, sessions: Sessions, tmp_path: Path) -> Settings:
     """A registered store with a candidate, 1.2.0, that loses half of the tail."""
-    store = Path(shutil.copytree(settings.store, tmp_path / "store"))
+    store = Path(shutil.copytree(store_folder(settings), tmp_path / "store"))
     write_tiny_bundle(store, "tiny-moths", WORSE, seed=5)
     await prepare_registry(sessions, store)
     return settings.model_copy(update={"store": store})
@@ -44,7 +45,7 @@ async def test_a_harmless_version_passes_and_the_verdict_names_both_evaluations(
     verdict = Verdict.model_validate(row.verdict)
     assert (verdict.candidate, verdict.deployed, verdict.refused) == ("1.1.0", "1.0.0", False)
     for version, kept in (("1.0.0", row.from_evaluation_sha256), ("1.1.0", row.to_evaluation_sha256)):
-        assert kept == bundle.read(harmful.store / "tiny-moths" / version).evaluation_sha256
+        assert kept == bundle.read(store_folder(harmful) / "tiny-moths" / version).evaluation_sha256
     assert row.override_reason is None
 
 
@@ -99,7 +100,7 @@ async def test_a_rollback_is_never_refused_and_its_verdict_is_kept(
 async def test_a_rollback_is_there_while_the_deployed_bundle_is_damaged(
     harmful: Settings, sessions: Sessions
 ) -> None:
-    (harmful.store / "tiny-moths" / "1.0.0" / "card.json").write_bytes(b"")
+    (store_folder(harmful) / "tiny-moths" / "1.0.0" / "card.json").write_bytes(b"")
     async with sessions() as session:
         entry = await promotion.pass_gate(session, harmful, asked("1.1.0", kind=PromotionKind.ROLLBACK))
         assert (entry.verdict, entry.from_evaluation_sha256) == (None, None)
@@ -108,14 +109,14 @@ async def test_a_rollback_is_there_while_the_deployed_bundle_is_damaged(
 
 
 async def test_a_candidate_that_cannot_be_read_is_no_candidate(harmful: Settings, sessions: Sessions) -> None:
-    (harmful.store / "tiny-moths" / WORSE / "card.json").write_bytes(b"")
+    (store_folder(harmful) / "tiny-moths" / WORSE / "card.json").write_bytes(b"")
     async with sessions() as session:
         with pytest.raises(Conflict, match=r"1\.2\.0 cannot be loaded"):
             await promotion.pass_gate(session, harmful, asked(WORSE))
 
 
 async def test_a_bundle_without_predictions_is_judged_unpaired(harmful: Settings, sessions: Sessions) -> None:
-    write_tiny_bundle(harmful.store, "tiny-moths", "1.3.0", seed=9, with_predictions=False)
+    write_tiny_bundle(store_folder(harmful), "tiny-moths", "1.3.0", seed=9, with_predictions=False)
     await prepare_registry(sessions, harmful.store)
     async with sessions() as session:
         verdict = (await gate.assess(session, harmful, "tiny-moths", "1.3.0")).verdict
@@ -126,7 +127,7 @@ async def test_a_bundle_without_predictions_is_judged_unpaired(harmful: Settings
 
 async def test_a_protected_species_that_falls_is_refused(harmful: Settings, sessions: Sessions) -> None:
     evaluations = [
-        bundle.read(harmful.store / "tiny-moths" / version).evaluation for version in ("1.0.0", WORSE)
+        bundle.read(store_folder(harmful) / "tiny-moths" / version).evaluation for version in ("1.0.0", WORSE)
     ]
     old, new = ({each.label: each.recall for each in found.species} for found in evaluations)
     fallen = next(label for label, recall in old.items() if recall and new[label].value < recall.value)  # type: ignore[union-attr]
@@ -170,7 +171,7 @@ async def test_the_history_is_a_table_without_formulas(harmful: Settings, sessio
     wanted = Wanted("tiny-moths", WORSE, 1, "ana", "=1+1", override="+ it is right all the same")
     async with sessions() as session:
         await promotion.promote(session, wanted, await promotion.pass_gate(session, harmful, wanted))
-        text = history_csv(await promotion.history_of(session, "tiny-moths"))
+        text = history_csv(await promotion.history_of(session, "tiny-moths"), [])
     lines = text.split("\r\n")
     assert lines[0] == ",".join(COLUMNS)
     assert len(lines) == 4

@@ -144,6 +144,17 @@ def test_resident_views_depend_on_seed_and_epoch_alone() -> None:
     assert not first(0, 0).equal(first(0, 1))
 
 
+def test_processes_that_share_a_batch_make_the_views_that_one_process_makes() -> None:
+    photos = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    batches = [[0, 1, 2, 3], [4, 5, 6, 7]]
+    alone = [images for images, _ in resident(photos).batches(batches)]
+    for rank in (0, 1):
+        own = [batch[rank::2] for batch in batches]
+        shared = [images for images, _ in resident(photos).batches(own, rank=rank, of=2)]
+        for whole, part in zip(alone, shared, strict=True):
+            assert part.equal(whole[rank::2])
+
+
 def test_photos_of_another_size_are_refused_where_they_are_to_be_shifted() -> None:
     config = apply_protocol(make_recipe("cross_entropy"), "cifar")
     cache = PhotoCache(np.zeros(32 * 40 * 3, dtype=np.uint8), np.array([[32, 40]]))

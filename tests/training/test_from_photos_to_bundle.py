@@ -63,6 +63,7 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     done = training("evaluate", str(store / "drawn" / "1.0.0"), "--data", str(prepared), "--json")
     assert json.loads(done.stdout)["accuracy"]["value"] == read.evaluation.accuracy.value
     assert read.predictions is not None
+    assert read.golden is not None
     photos = {
         hashlib.sha256(path.read_bytes()).hexdigest()
         for path in Path(json.loads((prepared / "dataset.json").read_text())["root"]).glob("*/*.png")

@@ -9,6 +9,7 @@ import pytest
 from app.settings import Settings
 from models import bundle
 from models.comparison import Comparison, Measured, compare
+from tests.conftest import store_folder
 from tests.tiny_bundle import write_tiny_bundle
 
 HTML = {"Accept": "text/html"}
@@ -24,14 +25,14 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     """With a worse candidate, and one without predictions."""
-    store = Path(shutil.copytree(settings.store, tmp_path / "store"))
+    store = Path(shutil.copytree(store_folder(settings), tmp_path / "store"))
     write_tiny_bundle(store, "tiny-moths", "1.2.0", seed=5)
     write_tiny_bundle(store, "tiny-moths", "1.3.0", seed=4, with_predictions=False)
     return settings.model_copy(update={"store": store})
 
 
 def measured(settings: Settings, version: str) -> Measured:
-    found = bundle.read(settings.store / "tiny-moths" / version)
+    found = bundle.read(store_folder(settings) / "tiny-moths" / version)
     return Measured(found.evaluation, found.predictions)
 
 
@@ -39,7 +40,10 @@ async def test_a_version_is_compared_with_the_deployed_one_or_with_any_other(
     client: httpx.AsyncClient, settings: Settings
 ) -> None:
     for address, reference in ((COMPARE, "1.0.0"), (f"{COMPARE}?with=1.1.0", "1.1.0")):
-        found = Comparison.model_validate((await client.get(address)).json())
+        document = (await client.get(address)).json()
+        costs = [document.pop(f"{side}_cost") for side in ("candidate", "reference")]
+        assert all(cost["ms_per_photo"] > 0 for cost in costs)
+        found = Comparison.model_validate(document)
         assert found == compare(measured(settings, "1.2.0"), measured(settings, reference))
         assert (found.basis, found.num_photos) == ("paired", 56)
     unpaired = (await client.get("/models/tiny-moths/versions/1.3.0/compare")).json()
@@ -67,7 +71,7 @@ async def test_the_page_names_every_species_that_lost_the_largest_loss_first(
     losses = answer.text[answer.text.index("Named worse") :]
     names = {
         taxon.label: taxon.display_name
-        for taxon in bundle.read(settings.store / "tiny-moths" / "1.2.0").card.taxa
+        for taxon in bundle.read(store_folder(settings) / "tiny-moths" / "1.2.0").card.taxa
     }
     places = [losses.index(names[label]) for _, label in fallen]
     assert places[0] == min(places)

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.settings import Settings
+from tests.conftest import store_folder
 from tests.tiny_bundle import write_tiny_bundle
 
 HTML = {"Accept": "text/html"}
@@ -22,7 +23,7 @@ WHY = "The test photos of the tail were mislabelled."
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     """With a candidate, 1.2.0, that loses half of the tail."""
-    store = Path(shutil.copytree(settings.store, tmp_path / "store"))
+    store = Path(shutil.copytree(store_folder(settings), tmp_path / "store"))
     write_tiny_bundle(store, "tiny-moths", "1.2.0", seed=5)
     return settings.model_copy(update={"store": store})
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from app.settings import Settings
 from models import bundle
+from tests.conftest import store_folder
 from tests.web.conftest import connect, new_key
 
 PROMOTE = {"version": "1.1.0", "expected_epoch": 1, "reason": "Better on the tail."}
@@ -37,7 +38,7 @@ async def test_a_model_tells_of_each_version(client: httpx.AsyncClient) -> None:
 async def test_a_version_gives_its_card_and_its_evaluation(
     client: httpx.AsyncClient, settings: Settings
 ) -> None:
-    good = bundle.read(settings.store / "tiny-moths" / "1.1.0")
+    good = bundle.read(store_folder(settings) / "tiny-moths" / "1.1.0")
     detail = (await client.get("/models/tiny-moths/versions/1.1.0")).json()
     assert detail["sha256"] == good.sha256
     assert detail["card"] == good.card.model_dump(mode="json")
@@ -48,7 +49,7 @@ async def test_a_version_gives_its_card_and_its_evaluation(
 async def test_the_species_list_says_how_well_each_is_known(
     client: httpx.AsyncClient, settings: Settings
 ) -> None:
-    good = bundle.read(settings.store / "tiny-moths" / "1.0.0")
+    good = bundle.read(store_folder(settings) / "tiny-moths" / "1.0.0")
     species = (await client.get("/models/tiny-moths/species")).json()["species"]
     assert [each["taxon"]["label"] for each in species] == [taxon.label for taxon in good.card.taxa]
     assert [each["training_count"] for each in species] == list(good.card.training_counts)
@@ -66,7 +67,7 @@ async def test_a_bundle_that_was_taken_along_is_the_bundle(
         assert archive.testzip() is None
         archive.extractall(tmp_path)
     copy = bundle.read(tmp_path / "tiny-moths-1.0.0")
-    assert copy.sha256 == bundle.read(settings.store / "tiny-moths" / "1.0.0").sha256
+    assert copy.sha256 == bundle.read(store_folder(settings) / "tiny-moths" / "1.0.0").sha256
     assert answer.headers["etag"] == f'"{copy.sha256}"'
     assert (await client.get("/models/tiny-moths/versions/1.0.0/bundle")).content == answer.content
 

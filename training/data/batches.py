@@ -66,10 +66,11 @@ def epoch_batches(
     draws = foreground_draws(
         views.classes, num_classes, wanted, seed=view_seed(config.seed, epoch, _FOREGROUNDS)
     )
-    foregrounds = iter(_load(views, cut_to_batches(draws, config.optimisation.batch_size, share), config, 1))
-    seconds = _second_views(views, drawn, config)
+    patches = cut_to_batches(draws, config.optimisation.batch_size, share)
+    foregrounds = iter(_load(views, patches, config, share, stream=1))
+    seconds = _second_views(views, drawn, config, share)
     for paste, drawn_B, (images_BCHW, labels_B), second in zip(
-        pasted, drawn, _load(views, drawn, config), seconds, strict=True
+        pasted, drawn, _load(views, drawn, config, share), seconds, strict=True
     ):
         foreground = None
         if paste:
@@ -97,21 +98,21 @@ def cut_to_batches(order: Sequence[int], batch_size: int, share: Share = ALONE) 
 
 
 def _load(
-    views: Views, batches: list[list[int]], config: RunConfig, stream: int = 0
+    views: Views, batches: list[list[int]], config: RunConfig, share: Share, stream: int = 0
 ) -> Iterable[tuple[Tensor, Tensor]]:
     if isinstance(views, ResidentViews):
-        return views.batches(batches, stream)
+        return views.batches(batches, stream, share.rank, share.of)
     return training_loader(views, batches, config) if batches else ()
 
 
 def _second_views(
-    views: Views, drawn: list[list[int]], config: RunConfig
+    views: Views, drawn: list[list[int]], config: RunConfig, share: Share
 ) -> Iterable[tuple[Tensor, Tensor] | None]:
     """Another view of each draw, batch by batch, where a run contrasts two; elsewhere None each time."""
     if config.contrastive.name == "none":
         return repeat(None, len(drawn))
     others = [[draw + _SECOND_VIEWS * len(views) for draw in batch] for batch in drawn]
-    return _load(views, others, config, 2)
+    return _load(views, others, config, share, stream=2)
 
 
 def pasted_steps(config: RunConfig, num_steps: int, epoch: int) -> NDArray[np.bool_]:

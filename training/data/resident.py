@@ -46,14 +46,21 @@ class ResidentViews:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def batches(self, batches: Sequence[Sequence[int]], stream: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """uint8 views [B, 3, S, S] and classes [B] of these draws; another ``stream`` gives other views."""
+    def batches(
+        self, batches: Sequence[Sequence[int]], stream: int = 0, rank: int = 0, of: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """uint8 views [B, 3, S, S] and classes [B] of these draws; another ``stream`` gives other views.
+
+        The draws are every ``of``-th of a batch, from ``rank`` on: numbers are drawn for the whole batch, so that
+        several processes make the views that one would.
+        """
         rng = np.random.default_rng(view_seed(self._seed, self.epoch, _RESIDENT, stream))
         for draws in batches:
-            shifts = rng.integers(0, 2 * self._pad + 1, size=(2, len(draws)))
-            mirrored = rng.random(len(draws)) < (0.5 if self._flip else 0.0)
+            whole = len(draws) * of
+            top_B, left_B = rng.integers(0, 2 * self._pad + 1, size=(2, whole))[:, rank::of]
+            mirrored_B = (rng.random(whole) < (0.5 if self._flip else 0.0))[rank::of]
             photos = torch.tensor(draws, device=self._padded_NPP3.device) % len(self)
-            yield self._views(photos, shifts[0], shifts[1], mirrored), self._classes_N[photos]
+            yield self._views(photos, top_B, left_B, mirrored_B), self._classes_N[photos]
 
     def _views(
         self, photos_B: Tensor, top_B: np.ndarray, left_B: np.ndarray, mirrored_B: np.ndarray
