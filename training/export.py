@@ -41,7 +41,7 @@ from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
 from training.trust import Fitted, Judged, evaluate_judged, fit
-from training.unknown_photos import drawn_outsiders, fit_unknown, judged_part, trained_space
+from training.unknown_photos import drawn_outsiders, fit_unknown, judged_part, ship_rule
 from training.unknown_report import unknown_report
 
 MAX_LOGIT_DIFFERENCE = 1e-3
@@ -186,8 +186,9 @@ def _cross_validated(
     judgement = _Judgement(crossval.evaluation, Fitted(calibration, crossval.conformal), (crossval.command,))
     if crossval.unknown is None:
         return judgement
-    trained = trained_space(ask_network(classifier), cache, dataset)
-    return replace(judgement, unknown=crossval.unknown, space=trained.space)
+    size_px = cache[0].shape[0]
+    shipped = ship_rule(ask_network(classifier), cache, dataset, crossval.unknown, size_px)
+    return replace(judgement, unknown=shipped.rule, space=shipped.trained.space)
 
 
 def _judged_on_test(
