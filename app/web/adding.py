@@ -12,13 +12,14 @@ from app.services.adding.add import Added, Adder
 from app.services.adding.process import not_written
 from app.settings import Settings
 from app.store.incoming import new_place
-from app.web.bundle_upload import FIELD, CheckForm, receive_bundle
 from app.web.dependencies import ApiAdmin, CurrentSettings, Session
 from app.web.registry import ModelName
+from app.web.zip_upload import CheckForm, ZipKind, receive_zip
 
 router = APIRouter(prefix="/models", tags=["promotion"])
+BUNDLE = ZipKind("bundle", "the bundle's zip", "no file was sent; choose the zip of a bundle")
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
-_FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: _FILE}}
+_FORM = {"type": "object", "required": [BUNDLE.field], "properties": {BUNDLE.field: _FILE}}
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -134,7 +135,7 @@ async def upload(
     try:
         with new_place(adder.store.incoming) as place:
             archive = place / "upload.zip"
-            await receive_bundle(request, archive, settings.max_bundle_bytes, check_form)
+            await receive_zip(request, archive, BUNDLE, settings.max_bundle_bytes, check_form)
             return await adder.with_species(await adder.add(archive, place, actor=actor, model=model))
     except OSError as error:
         raise not_written(error) from error

@@ -1,5 +1,6 @@
 """Evaluations on uploaded photos as pages: the form of ``/compare`` leads here; a reload shows how far it is."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +15,6 @@ from app.web.comparison_view import comparison_tables
 from app.web.dependencies import Admin, CurrentSettings, Session
 from app.web.forms import check_form, check_origin
 from app.web.rendering import render
-from app.web.strict import refuse_unknown
 from app.web.trial_view import trial_view
 from app.web.trials import receive
 from models.comparison import Comparison
@@ -43,12 +43,7 @@ async def ask_by_form(
     """What the form of ``/compare`` sends; leads to the evaluation's page."""
     check_origin(request)
     pair = await pair_of(session, model, version, reference)
-
-    def check(fields: dict[str, str]) -> None:
-        refuse_unknown(fields, ("form_token",), "form field")
-        check_form(request, fields.get("form_token", ""))
-
-    row = await receive(request, session, settings, pair, caller.actor, check)
+    row = await receive(request, session, settings, pair, caller.actor, partial(check_form, request))
     return RedirectResponse(f"/trials/{row.id}/page", 303)
 
 

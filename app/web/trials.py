@@ -1,6 +1,6 @@
 """Evaluations of two versions on uploaded photos over HTTP, for admins and keys with the scope ``admin``."""
 
-from collections.abc import Callable
+import errno
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,14 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables import VersionRow
 from app.db.trial_tables import TrialRow, TrialState
+from app.errors import DiskFull
 from app.services import trial
+from app.services.photo_set import FIELD
 from app.settings import Settings
 from app.web.comparison import Reference, pair_of
 from app.web.dependencies import ApiAdmin, CurrentSettings, Session
-from app.web.zip_upload import receive_zip
+from app.web.zip_upload import CheckForm, ZipKind, receive_zip
 from models.comparison import Comparison
 
 router = APIRouter(prefix="/trials", tags=["trials"])
+PHOTOS = ZipKind(FIELD, "the zip of photos", "choose a zip of photos; there is none in what was sent")
 
 
 class Trial(BaseModel):
@@ -72,7 +75,7 @@ async def ask(
     The zip holds one CSV with the columns `file` and `label`. The photos are deleted when it is over.
     """
     pair = await pair_of(session, model, version, reference)
-    row = await receive(request, session, settings, pair, caller.actor, lambda _fields: None)
+    row = await receive(request, session, settings, pair, caller.actor)
     response.headers["Location"] = f"/trials/{row.id}"
     return as_answer(row)
 
@@ -102,20 +105,22 @@ async def receive(
     settings: Settings,
     pair: tuple[VersionRow, VersionRow],
     actor: str,
-    check: Callable[[dict[str, str]], None],
+    check_form: CheckForm | None = None,
 ) -> TrialRow:
-    """Take the zip of a request, and have it worked on. ``check`` hears of the form's fields, and may refuse them.
+    """Take the zip of a request, and have it worked on.
 
-    Raises what ``receive_zip`` and ``trial.ask`` raise; then nothing is left of it.
+    Raises what ``receive_zip`` and ``trial.ask`` raise, and DiskFull; then nothing is left of it.
     """
     await trial.check_room(session)
     await session.commit()  # no connection is held while the zip comes
     trial_id, folder = trial.new_folder(settings)
     try:
-        check(await receive_zip(request, folder / trial.SET, settings.max_trial_bytes))
+        await receive_zip(request, folder / trial.SET, PHOTOS, settings.max_trial_bytes, check_form)
         return await trial.ask(session, settings, trial_id, pair, actor)
-    except BaseException:
+    except BaseException as error:
         trial.drop_folder(folder)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("The disk is full: the zip was not kept.") from error
         raise
 
 

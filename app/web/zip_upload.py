@@ -1,145 +1,114 @@
-"""A zip out of a request's body into a file, while it streams in. Knows nothing of what is in it."""
-
-from __future__ import annotations  # for a type that the library has for type checkers only
+"""One zip out of a request's body, onto the disk while it streams in. Never more than a piece in memory."""
 
 import asyncio
-import errno
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, NamedTuple
 
 from fastapi import Request
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
-from app.errors import DiskFull, InvalidField, PhotoTooLarge, UnreadableRequest
-from app.web.uploads import IDLE_S
+from app.errors import InvalidField, PhotoTooLarge, UnreadableRequest
+from app.web.multipart import FormParts, body_chunks, check_field_size, read_form
+from app.web.strict import refuse_unknown
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
-FIELD = "photos"
-MAX_FIELD_BYTES = 1_000
-MAX_FIELDS = 8
+TOKEN_FIELD = "form_token"
 _ZIP_TYPES = (b"application/zip", b"application/x-zip-compressed", b"application/octet-stream")
+_PIECE_BYTES = 1 << 20
+
+CheckForm = Callable[[str], None]
+"""Hears of the form's token before any of the file is kept; raises to refuse it."""
 
 
-async def receive_zip(request: Request, path: Path, max_bytes: int) -> dict[str, str]:
-    """Write the zip to ``path``; the other fields of the form, where it is one.
+class ZipKind(NamedTuple):
+    """What the zip is, in words for a person, and the form field that it comes in."""
 
-    Raises UnreadableRequest, InvalidField, PhotoTooLarge, DiskFull.
+    field: str
+    name: str
+    nothing_sent: str
+
+
+async def receive_zip(
+    request: Request, target: Path, kind: ZipKind, max_bytes: int, check_form: CheckForm | None = None
+) -> None:
+    """Write the zip of a request's body, raw or in a multipart form, to a new file.
+
+    Raises UnreadableRequest, InvalidField, PhotoTooLarge, OSError, and what ``check_form`` raises.
     """
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
-    form = media_type == b"multipart/form-data"
-    if not form and media_type not in _ZIP_TYPES:
-        raise UnreadableRequest("Send the zip with the type application/zip, or in the form field 'photos'.")
-    boundary = options.get(b"boundary", b"")
-    if form and not 1 <= len(boundary) <= 70:
-        raise UnreadableRequest("The multipart body's Content-Type names no boundary of 1 to 70 characters.")
-    try:
-        with path.open("xb") as file:
-            sink = _Sink(file, max_bytes)
-            if form:
-                await _read_form(request, boundary, sink)
-            else:
-                await _read(request, sink.write)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("The disk is full: the zip was not kept.") from error
-        raise
+    with target.open("xb") as file:
+        sink = _Sink(file, kind, max_bytes)
+        if media_type == b"multipart/form-data":
+            form = _Form(sink, kind.field, check_form)
+            await read_form(request, options, form, after_chunk=sink.write)
+            if not form.num_files:
+                form.check_token()
+        elif media_type in _ZIP_TYPES and check_form is None:
+            async for chunk in body_chunks(request):
+                sink.add(chunk)
+                await sink.write()
+        else:
+            raise UnreadableRequest(
+                f"Send {kind.name} as application/zip, or as multipart/form-data in the field {kind.field!r}."
+            )
+        await sink.write(last=True)
     if not sink.num_bytes:
-        raise InvalidField.of(FIELD, "choose a zip of photos; there is none in what was sent")
-    return sink.fields
+        raise InvalidField.of(kind.field, kind.nothing_sent)
 
 
 class _Sink:
-    """Where the parts of a body go. Its ``_`` methods are what the parser calls, in the body's order."""
+    """Gathers pieces and writes them in a thread."""
 
-    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
-        self._file, self._max_bytes = file, max_bytes
+    def __init__(self, file: IO[bytes], kind: ZipKind, max_bytes: int) -> None:
+        self._file, self._kind, self._max_bytes = file, kind, max_bytes
+        self._waiting = bytearray()
         self.num_bytes = 0
-        self.fields: dict[str, str] = {}
-        self.ended = False
-        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-        self._name = ""
-        self._content = bytearray()
 
-    def write(self, data: bytes) -> None:
-        self.num_bytes += len(data)
+    def add(self, piece: bytes | memoryview) -> None:
+        """Keep a piece for the next ``write``. Raises PhotoTooLarge."""
+        self.num_bytes += len(piece)
         if self.num_bytes > self._max_bytes:
-            raise PhotoTooLarge(
-                f"The zip has more than {self._max_bytes:,} bytes, the most that is taken here."
-            )
-        self._file.write(data)
+            whole = self._kind.name[0].upper() + self._kind.name[1:]
+            raise PhotoTooLarge(f"{whole} has more than {self._max_bytes:,} bytes, the most taken here.")
+        self._waiting += piece
 
-    def callbacks(self) -> MultipartCallbacks:
-        """By the parser's names for them."""
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._add_header_name,
-            "on_header_value": self._add_header_value,
-            "on_header_end": self._end_header,
-            "on_part_data": self._add_content,
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
+    async def write(self, *, last: bool = False) -> None:
+        """Write what waits, once it is worth it."""
+        if self._waiting and (last or len(self._waiting) >= _PIECE_BYTES):
+            waiting, self._waiting = self._waiting, bytearray()
+            await asyncio.to_thread(self._file.write, waiting)
 
-    def _begin(self) -> None:
-        self._name, self._content = "", bytearray()
 
-    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
-        self._header[0].extend(data[start:end])
+class _Form(FormParts):
+    """A form with one file, and before it the token where one is asked for."""
 
-    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header[1].extend(data[start:end])
-        if len(self._header[1]) > MAX_FIELD_BYTES:
-            raise UnreadableRequest("A part of the multipart body has too long headers.")
+    def __init__(self, sink: _Sink, field: str, check_form: CheckForm | None) -> None:
+        super().__init__()
+        self.num_files = 0
+        self._sink, self._field, self._check_form = sink, field, check_form
+        self._known = (field,) if check_form is None else (field, TOKEN_FIELD)
+        self._name = ""
+        self._token = bytearray()
 
-    def _end_header(self) -> None:
-        name, value = self._header
-        if name.lower() == b"content-disposition":
-            options = parse_options_header(bytes(value))[1]
-            self._name = options.get(b"name", b"").decode("utf-8", "replace")[:100]
-        self._header = (bytearray(), bytearray())
+    def check_token(self) -> None:
+        """Raises what the form's check raises."""
+        if self._check_form is not None:
+            self._check_form(self._token.decode("utf-8", "replace"))
 
-    def _add_content(self, data: bytes, start: int, end: int) -> None:
-        if self._name == FIELD:
-            self.write(data[start:end])
+    def begin(self, name: str, filename: str | None) -> None:
+        """Raises InvalidField for another field or a second file, and what the form's check raises."""
+        self._name = name[:100]
+        refuse_unknown([self._name], self._known, "form field")
+        if self._name == self._field:
+            self.num_files += 1
+            if self.num_files > 1:
+                raise InvalidField.of(self._field, "one zip in one request")
+            self.check_token()
+
+    def add(self, content: memoryview) -> None:
+        """Raises PhotoTooLarge, InvalidField."""
+        if self._name == self._field:
+            self._sink.add(content)
             return
-        self._content += memoryview(data)[start:end]
-        if len(self._content) > MAX_FIELD_BYTES:
-            raise InvalidField.of(self._name, f"longer than {MAX_FIELD_BYTES} bytes")
-
-    def _end_part(self) -> None:
-        if self._name == FIELD:
-            return
-        if self._name in self.fields or len(self.fields) >= MAX_FIELDS:
-            raise InvalidField.of(self._name, "is sent twice, or there are too many fields")
-        self.fields[self._name] = self._content.decode("utf-8", "replace")
-
-    def _end(self) -> None:
-        self.ended = True
-
-
-async def _read_form(request: Request, boundary: bytes, sink: _Sink) -> None:
-    parser = MultipartParser(boundary, sink.callbacks())
-    try:
-        await _read(request, parser.write)
-        parser.finalize()
-    except FormParserError as error:
-        raise UnreadableRequest("The multipart body is malformed.") from error
-    if not sink.ended:
-        raise UnreadableRequest("The multipart body is cut off: its closing boundary is missing.")
-
-
-async def _read(request: Request, take: Callable[[bytes], object]) -> None:
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise UnreadableRequest(f"The body stopped coming for {IDLE_S:g} seconds.") from None
-        await asyncio.to_thread(take, chunk)
+        self._token += content
+        check_field_size(self._name, len(self._token))

@@ -122,6 +122,16 @@ async def test_a_zip_over_the_limit_is_refused(
     assert list((settings.data_dir / "trials").iterdir()) == []
 
 
+async def test_a_form_holds_one_zip_and_nothing_that_nobody_knows(
+    robot: httpx.AsyncClient, settings: Settings
+) -> None:
+    zips = [("photos", (f"{number}.zip", zip_of(labelled_photos(1)), "application/zip")) for number in (1, 2)]
+    for files, words in ((zips, "one zip in one request"), ([("fotos", zips[0][1])], "did you mean photos")):
+        answer = await robot.post(ASK, files=files)
+        assert (answer.status_code, words in answer.text) == (422, True), answer.text
+    assert list((settings.data_dir / "trials").iterdir()) == []
+
+
 async def test_one_that_is_cancelled_stays_cancelled_and_others_wait_their_turn(
     settings: Settings, robot: httpx.AsyncClient
 ) -> None:

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.types import Message
 
 from app.errors import AppError, InvalidField, PhotoTooLarge, UnreadableRequest
-from app.web import uploads
+from app.web import multipart, uploads
 from app.web.uploads import Upload, UploadLimits, read_upload
 
 LIMITS = UploadLimits(max_photos=3, max_photo_bytes=1_000)
@@ -112,7 +112,7 @@ async def test_too_many_fields_are_refused() -> None:
 
 
 async def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "IDLE_S", 0.05)
+    monkeypatch.setattr(multipart, "IDLE_S", 0.05)
 
     async def receive() -> Message:
         await asyncio.sleep(3600)
