@@ -25,7 +25,7 @@ from training.unknown_photos import (
     drawn_outsiders,
     fit_unknown,
     judged_part,
-    shipped_space,
+    shipped_rule,
 )
 from training.unknown_report import unknown_report
 
@@ -88,9 +88,10 @@ def _all_outsiders(paths: Paths, wanted: Preprocessing) -> dict[str, Photos]:
 
 def _bundle(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:
     read = bundle.read(model)
-    if read.card.unknown is None or read.unknown is None:
+    fitted = shipped_rule(read)
+    if fitted is None:
         raise ValueError(f"{model}: does not say when something is unknown; export it again from its run")
-    return ask_bundle(read, dataset), FittedUnknown(read.card.unknown, shipped_space(read.unknown))
+    return ask_bundle(read, dataset), fitted
 
 
 def _run(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:

@@ -18,11 +18,10 @@ from training.prior import kind_of_prior
 from training.target_prior import answer_for
 from training.trust import NOTHING_FITTED, Fitted, Judged, evaluate_judged, fit
 from training.unknown_photos import (
-    FittedUnknown,
     drawn_outsiders,
     fit_unknown,
     judged_part,
-    shipped_space,
+    shipped_rule,
 )
 from training.unknown_report import Part, unknown_report
 
@@ -117,13 +116,12 @@ def _bundle_answers(model: Path, dataset: Dataset, samples: tuple[Sample, ...], 
     read = bundle.read(model)
     asked = ask_bundle(read, dataset)
     answers = asked.ask(asked.photos, places_of(dataset, samples))
-    part = None
-    if judge and read.card.unknown is not None and read.unknown is not None:
-        part = judged_part(
-            asked.ask,
-            FittedUnknown(read.card.unknown, shipped_space(read.unknown)),
-            answers,
-            class_indices(dataset, samples),
-            drawn_outsiders(asked.wanted.size_px),
-        )
+    unknown = shipped_rule(read) if judge else None
+    part = unknown and judged_part(
+        asked.ask,
+        unknown,
+        answers,
+        class_indices(dataset, samples),
+        drawn_outsiders(asked.wanted.size_px),
+    )
     return _Answered(answers.logits_NC, asked.log_prior_C, Fitted.of_card(read.card), part)

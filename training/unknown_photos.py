@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.unknown import Space, UnknownRule
+from models.bundle import Bundle
+from models.unknown import UnknownRule
 from training.asked import Ask
 from training.data.dataset import Photos
 from training.data.index import Sample
@@ -46,9 +47,15 @@ def trained_space(ask: Ask, photos: Photos, dataset: Dataset) -> Trained:
     return span(answers.embeddings_ND, class_indices(dataset, chosen), len(dataset.labels))
 
 
-def shipped_space(space: Space) -> Trained:
-    """The space of a bundle, which keeps no training photo: nothing is compared with the nearest of them."""
-    return Trained(np.zeros((0, len(space.centre_D))), np.zeros(0, dtype=np.int64), space)
+def shipped_rule(read: Bundle) -> FittedUnknown | None:
+    """The rule of a bundle; None where it has none. It keeps no training photo, so nothing is compared with the
+    nearest of them.
+    """
+    rule, space = read.card.unknown, read.unknown
+    if rule is None or space is None:
+        return None
+    nobody = np.zeros((0, len(space.centre_D)))
+    return FittedUnknown(rule, Trained(nobody, np.zeros(0, dtype=np.int64), space))
 
 
 def for_rule(
