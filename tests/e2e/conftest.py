@@ -71,18 +71,24 @@ class Watch:
 def served(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service on SQLite, with tiny bundles."""
     folder = tmp_path_factory.mktemp("e2e")
-    store = shutil.copytree(shared_store, folder / "store")  # tests here add to it
+    shutil.copytree(shared_store, folder / "store")  # tests here add to it
+    server = served_from(folder)
+    yield server
+    server.kill()
+
+
+def served_from(folder: Path, **more: str) -> Server:
+    """The service on SQLite, with the bundles in ``folder/store``."""
     settings = {
         "DATA_DIR": str(folder / "var"),
-        "STORE": str(store),
+        "STORE": str(folder / "store"),
         "DEFAULT_MODEL": "tiny-moths",
         "PROVIDER": "cpu",
         "DECODE_WORKERS": "1",
         "DECODE_TIMEOUT_S": "60",
+        **more,
     }
-    server = Server(settings, folder / "server.log").start()
-    yield server
-    server.kill()
+    return Server(settings, folder / "server.log").start()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -102,14 +108,19 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site(served: Server, browser: Browser) -> Site:
     """The service after its set-up link was used, in the browser."""
-    async with _window(browser, served.url, None, {}) as page:
-        await page.goto(f"{served.url}/setup?token={served.setup_token}")
+    return await set_up(served, browser)
+
+
+async def set_up(server: Server, browser: Browser) -> Site:
+    """Use the set-up link: the admin ana is logged in."""
+    async with window(browser, server.url, None, {}) as page:
+        await page.goto(f"{server.url}/setup?token={server.setup_token}")
         await page.get_by_label("Account name").fill("ana")
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Make the admin account").click()
         await page.get_by_role("button", name="Sign out").wait_for()
-        assert page.url == f"{served.url}/"
-        return Site(served.url, await page.context.storage_state())
+        assert page.url == f"{server.url}/"
+        return Site(server.url, await page.context.storage_state())
 
 
 @pytest.fixture(scope="session")
@@ -117,13 +128,14 @@ def new_window(site: Site, browser: Browser) -> NewWindow:
     """Opens windows on the site, as a visitor or as its admin."""
 
     def opened(*, admin: bool = False, **options: Any) -> AbstractAsyncContextManager[Page]:
-        return _window(browser, site.url, site.admin if admin else None, options)
+        return window(browser, site.url, site.admin if admin else None, options)
 
     return opened
 
 
 @asynccontextmanager
-async def _window(browser: Browser, url: str, state: Any, options: dict[str, Any]) -> AsyncIterator[Page]:
+async def window(browser: Browser, url: str, state: Any, options: dict[str, Any]) -> AsyncIterator[Page]:
+    """A page of a browser with these cookies; no fault may be heard of in it."""
     settings = {"viewport": {"width": 1280, "height": 900}, **options}
     context = await browser.new_context(base_url=url, storage_state=state, **settings)
     context.set_default_timeout(30_000)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.e2e.conftest import Site, _window
+from tests.e2e.conftest import Site, served_from, set_up, window
 from tests.e2e.test_whole_way import overflow
 from tests.photo_zips import labelled_photos, zip_of
 from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
-from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WHY = "The test photos of the tail were mislabelled."
@@ -29,35 +28,20 @@ def registry(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("registry")
     store = Path(shutil.copytree(shared_store, folder / "store"))
     write_tiny_bundle(store, "tiny-moths", "1.2.0", seed=5)
-    settings = {
-        "DATA_DIR": str(folder / "var"),
-        "STORE": str(store),
-        "DEFAULT_MODEL": "tiny-moths",
-        "PROVIDER": "cpu",
-        "DECODE_WORKERS": "1",
-        "DECODE_TIMEOUT_S": "60",
-        "FOLLOW_S": "0.2",
-    }
-    server = Server(settings, folder / "server.log").start()
+    server = served_from(folder, FOLLOW_S="0.2")
     yield server
     server.kill()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site_of_registry(registry: Server, browser: Browser) -> AsyncIterator[Site]:
+async def site_of_registry(registry: Server, browser: Browser) -> Site:
     """Its admin ana is logged in."""
-    async with _window(browser, registry.url, None, {}) as page:
-        await page.goto(f"{registry.url}/setup?token={registry.setup_token}")
-        await page.get_by_label("Account name").fill("ana")
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Make the admin account").click()
-        await page.get_by_role("button", name="Sign out").wait_for()
-        yield Site(registry.url, await page.context.storage_state())
+    return await set_up(registry, browser)
 
 
 def opened(browser: Browser, site: Site, width: int = 1280) -> AbstractAsyncContextManager[Page]:
     options: dict[str, Any] = {"viewport": {"width": width, "height": 900}}
-    return _window(browser, site.url, site.admin, options)
+    return window(browser, site.url, site.admin, options)
 
 
 async def photograph(page: Page, name: str) -> None:
