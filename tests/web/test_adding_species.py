@@ -220,6 +220,15 @@ async def test_a_chosen_version_that_is_taken_meanwhile_is_a_conflict(app: FastA
     assert sorted(await asyncio.gather(add("Nova alba", 1), add("Nova nigra", 2))) == ["1.5.0", "conflict"]
 
 
+async def test_a_bundle_that_lies_in_the_store_unregistered_is_left_alone(
+    robot: httpx.AsyncClient, settings: Settings
+) -> None:
+    assert isinstance(settings.store, Path)
+    write_tiny_bundle(settings.store, "tiny-moths", "1.1.0", seed=4)
+    found = (await send(robot, new_moth(1))).json()
+    assert (found["version"], found["base"]) == ("1.2.0", "1.0.0")
+
+
 async def test_one_that_is_cut_off_leaves_nothing(app: FastAPI, settings: Settings) -> None:
     adder: SpeciesAdder = app.state.species_adder
     wanted = WantedSpecies("tiny-moths", "Nova alba", (NamedPhoto("moth", new_moth(1)),))

@@ -102,21 +102,23 @@ class SpeciesAdder:
             raise Conflict(MUST_BE_SIGNED)
         self._adder.check_free()
         base, taxon, embeddings = await self._look(wanted)
-        for tried in range(1, _MAX_TRIES + 1):
-            made = self._made(wanted, base, taxon, embeddings, await self._version(wanted, base), actor)
+        taken: list[str] = []
+        while True:
+            version = await self._version(wanted, base, taken)
+            made = self._made(wanted, base, taxon, embeddings, version, actor)
             try:
                 added = await self._add(made, actor)
-            except Conflict:  # somebody else took the version that was free a moment ago
-                if wanted.version is not None or tried == _MAX_TRIES:
+            except Conflict:  # taken a moment ago, or by a bundle in the store that the next start registers
+                taken.append(version)
+                if wanted.version is not None or len(taken) == _MAX_TRIES:
                     raise
                 continue
             return AddedSpecies(taxon, len(wanted.photos), base.card.version, added)
-        raise AssertionError("the last try raises")
 
     async def write(self, wanted: WantedSpecies, out: Path, *, actor: str) -> Bundle:
         """Write the version's bundle below ``out``; it is added to nothing. Raises as ``add``, and FileExistsError."""
         base, taxon, embeddings = await self._look(wanted)
-        made = self._made(wanted, base, taxon, embeddings, await self._version(wanted, base), actor)
+        made = self._made(wanted, base, taxon, embeddings, await self._version(wanted, base, ()), actor)
         return await asyncio.to_thread(_write, made, out / made.card.name / made.card.version)
 
     async def _look(self, wanted: WantedSpecies) -> tuple[Bundle, Taxon, NDArray[np.float32]]:
@@ -169,11 +171,11 @@ class SpeciesAdder:
         except preprocess.PhotoError as error:
             raise _REFUSALS[type(error)](f"{photo.name}: {error}") from error
 
-    async def _version(self, wanted: WantedSpecies, base: Bundle) -> str:
+    async def _version(self, wanted: WantedSpecies, base: Bundle, taken: Sequence[str]) -> str:
         async with self._sessions() as session:
             rows = (await registry.get_model(session, wanted.model)).versions
             if wanted.version is None:
-                return adding.next_minor(base.card.version, [row.version for row in rows])
+                return adding.next_minor(base.card.version, [*(row.version for row in rows), *taken])
             if await repository.version_of(session, wanted.model, wanted.version) is not None:
                 raise Conflict(
                     f"{wanted.model} {wanted.version} is there already. Versions are immutable: choose another one."
