@@ -15,6 +15,7 @@ from app.inference.decode import DecodePool
 from app.inference.engine import Engine
 from app.services.accounts import Passwords
 from app.services.adding.add import Adder
+from app.services.adding.species import SpeciesAdder
 from app.services.beside import BesideDecoder
 from app.services.following import follow
 from app.services.promotion import Deployer
@@ -29,6 +30,8 @@ from app.web import (
     accounts,
     adding,
     adding_pages,
+    adding_species,
+    adding_species_pages,
     admin_pages,
     assets,
     catalogue_pages,
@@ -78,6 +81,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         accounts,
         adding,
         adding_pages,
+        adding_species,
+        adding_species_pages,
         admin_pages,
         assets,
         catalogue_pages,
@@ -102,6 +107,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         BodyLimit,
         limits={
             "/predict": settings.max_body_bytes,
+            r"/models/[^/]+/species/?$": settings.max_body_bytes,
+            r"/admin/models/add-species/?$": settings.max_body_bytes,
             r"/models/[^/]+/versions/?$": bundle_body_bytes,
             r"/admin/models/add/?$": bundle_body_bytes,
             "/trials": settings.max_trial_bytes + SMALL_BODY_BYTES,
@@ -156,6 +163,7 @@ async def _add_inference(app: FastAPI, sessions: Sessions, stack: contextlib.Asy
     stack.push_async_callback(beside.stop)
     deployer = Deployer(engine, sessions, settings.store, app.state.store_faults)
     await asyncio.gather(decoder.start(), deployer.follow_once())
+    app.state.species_adder = SpeciesAdder(settings, sessions, app.state.adder, decoder)
     app.state.engine, app.state.decoder, app.state.deployer = engine, decoder, deployer
     app.state.beside = beside
     serving.start(

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from models.conformal import ConformalTable
 from models.groups import Group, GroupRule
 from models.preprocess import Preprocessing
+from models.prototypes import AddingRule, Prototype
 from models.scaling import CountScaling
 from models.taxonomy import Taxon
 from models.unknown import UnknownRule
@@ -102,6 +103,10 @@ class ModelCard(_Frozen):
     """Tables of the prediction sets with a promised coverage, the one to use first; none on older cards."""
     unknown: UnknownRule | None = None
     """When an answer says that the model does not know this; its arrays are ``unknown.npz``. None on older cards."""
+    adding: AddingRule | None = None
+    """How a species is added without training; None on older cards, and where nothing could be fitted."""
+    prototypes: tuple[Prototype, ...] = ()
+    """Species that were added in this way: nobody has tested how well they are found."""
     figures: tuple[Figure, ...] = ()
     limits: tuple[str, ...] = ()
     """What the model must not be used for, and what is known to go wrong: one sentence each."""
@@ -115,7 +120,17 @@ class ModelCard(_Frozen):
             raise ValueError(f"label {twice!r} stands twice in taxa")
         if len(self.training_counts) != len(self.taxa):
             raise ValueError(f"{len(self.taxa)} taxa but {len(self.training_counts)} training_counts")
+        counts = dict(zip(labels, self.training_counts, strict=True))
+        for prototype in self.prototypes:
+            if counts.get(prototype.label) != prototype.num_photos:
+                raise ValueError(
+                    f"prototype {prototype.label!r} has another training count, or is not in taxa"
+                )
         return self
+
+    def prototype(self, label: str) -> Prototype | None:
+        """How a label was added without training; None for one that was trained."""
+        return next((each for each in self.prototypes if each.label == label), None)
 
     @property
     def num_classes(self) -> int:

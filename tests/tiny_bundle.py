@@ -22,9 +22,11 @@ from models.golden import Golden, draw
 from models.groups import choose_rule
 from models.predictions import Prediction
 from models.preprocess import Preprocessing, fit
+from models.prototypes import AddingRule
 from models.taxonomy import Taxon
 from models.unknown import Space, UnknownRule
 from tests.drawn_photos import draw_moth
+from training.adding import fit_adding, try_adding
 from training.inference import Answers
 from training.outsiders import DRAWN_KINDS, DrawnPictures
 from training.unknown import ForRule, fit_rule, score, span
@@ -105,7 +107,7 @@ def write_tiny_bundle(
 ) -> Path:
     """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights.
 
-    ``with_unknown``: it says when something is no drawn moth.
+    ``with_unknown``: it says when something is no drawn moth, and how a species is added.
     """
     path = store / name / version
     graph, probabilities, labels = _fitted(seed)
@@ -142,6 +144,7 @@ def write_tiny_bundle(
         calibration=Calibration(fitted_on="nothing: the temperature is 1", num_images=0),
         reliability=0.8,
         unknown=unknown[0] if unknown else None,
+        adding=unknown[2] if unknown else None,
         figures=(accuracy,),
         limits=("It knows drawn moths only.",),
         provenance=_provenance(seed),
@@ -160,8 +163,8 @@ def write_tiny_bundle(
     return path
 
 
-def _unknown(graph: bytes) -> tuple[UnknownRule, Space]:
-    """The rule of this graph, fitted on drawn moths that its head was not fitted to."""
+def _unknown(graph: bytes) -> tuple[UnknownRule, Space, AddingRule | None]:
+    """The rules of this graph, fitted on drawn moths that its head was not fitted to."""
 
     def answers(images: NDArray[np.uint8]) -> Answers:
         outputs = (_run(graph, images, name).astype(np.float64) for name in ("logits", "embedding"))
@@ -178,7 +181,9 @@ def _unknown(graph: bytes) -> tuple[UnknownRule, Space]:
         score(trained, answers(np.stack([pictures[place] for place in range(len(pictures))]))),
     )
     groups = choose_rule(TRAINING_COUNTS).assign(TRAINING_COUNTS)
-    return fit_rule(seen, groups, fitted_on="drawn moths, not fitted to"), trained.space
+    fitted_on = "drawn moths, not fitted to"
+    adding = fit_adding([try_adding(trained, known, held_out_labels)], fitted_on=fitted_on, loss=0.01)
+    return fit_rule(seen, groups, fitted_on=fitted_on), trained.space, adding
 
 
 def _predictions(

@@ -22,6 +22,7 @@ from training.data.split import mark_leaks, split_by_folds, split_samples
 from training.evaluate import table
 from training.export import BundleText, check_exports
 from training.export import export as export_run
+from training.judge_added import judge_added
 from training.judge_unknown import judge_unknown
 from training.judged import evaluate_models
 from training.protocols import apply_protocol
@@ -195,6 +196,7 @@ def crossval(
 
 app.command()(compare)
 app.command()(judge_unknown)
+app.command()(judge_added)
 
 
 @app.command()

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from models.conformal import ConformalTable
 from models.metrics import Evaluation
+from models.prototypes import AddingRule
 from models.scaling import CountScaling
 from models.unknown import UnknownRule
+from training.adding import fit_adding
 from training.asked import ask_network, wanted_by
 from training.config import RunConfig
 from training.data.index import Sample
@@ -33,9 +35,9 @@ FITTED_ON = "photos that cross-validation's networks did not train on"
 
 
 class CrossValidation(BaseModel):
-    """What a cross-validation found. ``temperature``, ``scaling``, ``conformal`` and ``unknown`` are fitted on all
-    its photos, for the weights that ship; the evaluation's own answers of a fold use what was fitted on the other
-    folds alone.
+    """What a cross-validation found. ``temperature``, ``scaling``, ``conformal``, ``unknown`` and ``adding`` are
+    fitted on all its photos, for the weights that ship; the evaluation's own answers of a fold use what was fitted on
+    the other folds alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +48,7 @@ class CrossValidation(BaseModel):
     scaling: CountScaling | None = None
     conformal: tuple[ConformalTable, ...] = ()
     unknown: UnknownRule | None = None
+    adding: AddingRule | None = None
     num_images: int
     evaluation: Evaluation
 
@@ -117,10 +120,11 @@ def pool(
     whole = fitted(judged)
     evaluation = evaluate_judged(parts, dataset, split="cross-validation", notes=(_note(judged),))
     unknown = [fold.unknown for fold in judged if fold.unknown is not None]
-    rule = None
+    rule, adding = None, None
     if len(unknown) == len(judged):
         rule, report = judge_folds(unknown, dataset.groups, fitted_on=FITTED_ON)
         evaluation = evaluation.model_copy(update={"unknown": report})
+        adding = fit_adding([fold.adding for fold in unknown], fitted_on=FITTED_ON)
     return CrossValidation(
         command=command,
         data_sha256=dataset.info.content_sha256,
@@ -128,6 +132,7 @@ def pool(
         scaling=whole.calibration.scaling,
         conformal=whole.tables,
         unknown=rule,
+        adding=adding,
         num_images=whole.calibration.num_images,
         evaluation=evaluation,
     )

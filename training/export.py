@@ -24,7 +24,9 @@ from models.groups import GROUPS
 from models.metrics import Evaluation
 from models.predictions import Prediction, Predictions
 from models.preprocess import Preprocessing
+from models.prototypes import AddingRule
 from models.unknown import Space, UnknownRule
+from training.adding import fit_adding, try_adding
 from training.asked import ask_network
 from training.backbones import Backbone
 from training.classifier import Classifier, make_classifier
@@ -130,6 +132,7 @@ class _Judgement:
     predictions: Predictions | None = None
     unknown: UnknownRule | None = None
     space: Space | None = None
+    adding: AddingRule | None = None
 
 
 def export(
@@ -187,7 +190,7 @@ def _cross_validated(
     if crossval.unknown is None:
         return judgement
     trained = trained_space(ask_network(classifier), cache, dataset)
-    return replace(judgement, unknown=crossval.unknown, space=trained.space)
+    return replace(judgement, unknown=crossval.unknown, space=trained.space, adding=crossval.adding)
 
 
 def _judged_on_test(
@@ -217,7 +220,9 @@ def _judged_on_test(
         return _Judgement(evaluation, fitted, (), named)
     part = judged_part(ask, unknown, answers, labels_N, drawn_outsiders(size_px))
     evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
-    return _Judgement(evaluation, fitted, (), named, unknown.rule, unknown.trained.space)
+    tried = try_adding(unknown.trained, validated, validated_N)
+    adding = fit_adding([tried], fitted_on=CALIBRATED_ON)
+    return _Judgement(evaluation, fitted, (), named, unknown.rule, unknown.trained.space, adding)
 
 
 def _predictions(
@@ -255,6 +260,7 @@ def _card(
         calibration=judgement.fitted.calibration,
         conformal=judgement.fitted.tables,
         unknown=judgement.unknown,
+        adding=judgement.adding,
         figures=_figures(judgement.evaluation),
         limits=text.limits,
         provenance=Provenance(

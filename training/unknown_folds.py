@@ -10,6 +10,7 @@ from models.evaluation import UnknownReport
 from models.groups import Group
 from models.preprocess import Preprocessing
 from models.unknown import UnknownRule
+from training.adding import ForAdding, try_adding
 from training.asked import Ask
 from training.data.dataset import Photos
 from training.data.index import Sample
@@ -22,11 +23,14 @@ from training.unknown_report import Part, unknown_report
 
 
 class FoldUnknown(NamedTuple):
-    """What one fold's network says of its photos, whose classes are ``labels_N``, and of its share of the outsiders."""
+    """What one fold's network says of its photos, whose classes are ``labels_N``, and of its share of the outsiders;
+    and what it says when some of its species are pretended to be added.
+    """
 
     seen: ForRule
     labels_N: NDArray[np.int64]
     outsiders: Mapping[str, Scored]
+    adding: ForAdding
 
 
 class EveryNth:
@@ -57,7 +61,7 @@ def answer_fold(
     trained = trained_space(ask, photos, without)
     seen = for_rule(ask, trained, answers, labels_N, wanted.size_px)
     scored = {name: score(trained, ask(each, range(len(each)))) for name, each in outsiders.items()}
-    return samples, answers, FoldUnknown(seen, labels_N, scored)
+    return samples, answers, FoldUnknown(seen, labels_N, scored, try_adding(trained, answers, labels_N))
 
 
 def judge_folds(

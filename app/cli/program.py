@@ -6,7 +6,7 @@ from functools import partial
 
 import typer
 
-from app.cli import accounts, adding, models
+from app.cli import accounts, adding, adding_species, models
 from app.cli.session import address, command_settings, upgrade_database
 from app.db.migrate import MigrationError
 from app.db.session import refusal_of
@@ -30,6 +30,7 @@ db = typer.Typer(help="The database.", no_args_is_help=True)
 for name, group in (("db", db), ("admin", accounts.admin), ("model", models.model), ("key", accounts.key)):
     app.add_typer(group, name=name)
 adding.add_commands(models.model, accounts.key)
+adding_species.add_commands(models.model)
 
 
 def main() -> None:

@@ -126,6 +126,12 @@ class Prediction(_Answer):
     group: Annotated[Group, Field(description="By the number of training images alone.")]
     training_count: int
     evidence: Evidence
+    added_from: Annotated[
+        int | None,
+        Field(
+            description="Photos that it was added from without training, so not tested; null for a trained one."
+        ),
+    ] = None
 
 
 class SetTaxon(_Answer):

@@ -99,6 +99,7 @@ def compose(
 
 def _prediction(deployed: DeployedModel, index: int, probability: float, score: float) -> Prediction:
     species = deployed.evaluation.species[index]
+    prototype = deployed.card.prototype(species.label)
     return Prediction(
         taxon=deployed.card.taxa[index],
         probability=probability,
@@ -106,6 +107,7 @@ def _prediction(deployed: DeployedModel, index: int, probability: float, score: 
         group=species.group,
         training_count=species.training_count,
         evidence=Evidence.of(species),
+        added_from=prototype.num_photos if prototype else None,
     )
 
 

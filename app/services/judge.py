@@ -90,7 +90,11 @@ def judge(candidate: Contender, deployed: Contender, policy: Policy) -> Verdict:
         basis=found.basis,
         num_photos=found.num_photos,
         refusals=tuple(refusals),
-        warnings=(*_falls_not_ruled_out(found, policy), *_unjudged(found, policy)),
+        warnings=(
+            *_falls_not_ruled_out(found, policy),
+            *_unjudged(found, policy),
+            *_untested(found, candidate),
+        ),
         groups=found.groups,
         notes=found.notes,
         policy=policy,
@@ -182,6 +186,18 @@ def _unjudged(found: Comparison, policy: Policy) -> Iterable[Finding]:
                 rule="protected",
                 subject=species.label,
                 message=f"{species.label} is protected, but has no test photos to judge it by.",
+            )
+
+
+def _untested(found: Comparison, candidate: Contender) -> Iterable[Finding]:
+    """New species without test photos, such as those that were added without training."""
+    for species in candidate.measured.evaluation.species:
+        if species.label in found.added and species.num_test_images == 0:
+            yield Finding(
+                rule="species",
+                subject=species.label,
+                message=f"{species.label} is new and has no test photos: nobody has measured how well it is found, nor "
+                "what it takes from the others.",
             )
 
 

@@ -87,6 +87,15 @@ def count_words(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def added_words(num_photos: int) -> str:
+    """What a species is that was added without training.
+
+    >>> added_words(5)
+    'added from 5 photos, not tested'
+    """
+    return f"added from {count_words(num_photos, 'photo')}, not tested"
+
+
 def moment_words(moment: datetime) -> str:
     """A moment for people; the machine-readable one stands beside it in the markup.
 

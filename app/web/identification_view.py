@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
-from app.web.formatting import count_words, interval_words, probability_words, share
+from app.web.formatting import added_words, count_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
 from app.web.unknown_words import unknown_words
 from app.web.views import IdentificationRecord, TaxonName
@@ -213,6 +213,12 @@ def _warning(answer: IdentifyAnswer) -> tuple[str | None, str | None]:
 
 def _thin_evidence(best: Prediction) -> tuple[str | None, str | None]:
     """A warning for a named species of which little is known."""
+    if best.added_from is not None:
+        return (
+            "An added species, not tested",
+            f"It was {added_words(best.added_from)}: the model was not trained on it, and nobody has measured how "
+            "well it is found. Check this name with care.",
+        )
     if best.evidence.num_test_images == 0:
         return (
             "How well this species is found is not known",
@@ -233,8 +239,12 @@ def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> Candid
         percent=100 * prediction.probability,
         probability=probability_words(prediction.probability),
         group=prediction.group,
-        training=count_words(prediction.training_count, "training image"),
-        recall=_recall(prediction.evidence),
+        training=count_words(
+            prediction.training_count, "training image" if prediction.added_from is None else "photo"
+        ),
+        recall=_recall(prediction.evidence)
+        if prediction.added_from is None
+        else added_words(prediction.added_from),
         precision=_precision(prediction.evidence),
         confused_with=names_of(prediction.evidence.confused_with, known),
     )

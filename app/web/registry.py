@@ -86,6 +86,12 @@ class SpeciesEntry(_Answer):
     group: Group
     training_count: int
     evidence: Evidence
+    added_from: Annotated[
+        int | None,
+        Field(
+            description="Photos that it was added from without training, so not tested; null for a trained one."
+        ),
+    ] = None
 
 
 class SpeciesList(_Answer):
@@ -125,6 +131,9 @@ async def list_species(name: ModelName, session: Session, settings: CurrentSetti
                 group=metrics.group,
                 training_count=metrics.training_count,
                 evidence=Evidence.of(metrics),
+                added_from=prototype.num_photos
+                if (prototype := papers.card.prototype(taxon.label))
+                else None,
             )
             for taxon, metrics in zip(papers.card.taxa, papers.evaluation.species, strict=True)
         )

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from app.web.formatting import count_words, estimate_words, group_order
+from app.web.formatting import added_words, count_words, estimate_words, group_order
 from app.web.naming import names_by_label, names_of
 from app.web.views import ModelChoice, TaxonName
 from models.card import ModelCard
 from models.groups import Group
 from models.metrics import Evaluation, SpeciesMetrics
+from models.prototypes import Prototype
 from models.taxonomy import Taxon
 
 Sort = Literal["name", "group", "count", "recall"]
@@ -105,7 +106,10 @@ def species_view(
         model_title=card.title,
         version=card.version,
         columns=tuple(_column(query, *column) for column in COLUMNS),
-        rows=tuple(_row(taxon, metrics, names) for taxon, metrics in _sorted(pairs, query)),
+        rows=tuple(
+            _row(taxon, metrics, names, card.prototype(taxon.label))
+            for taxon, metrics in _sorted(pairs, query)
+        ),
         summary=shown if len(pairs) == card.num_classes else f"{shown} of {card.num_classes}",
         group_rule=card.group_rule.sentence(),
         tested_on=f"{count_words(evaluation.num_test_images, 'photo')} of the split {evaluation.split!r}",
@@ -146,14 +150,16 @@ def _column(query: SpeciesQuery, text: str, sort: Sort | None, numeric: bool) ->
     return Column(text, query.url(sort, turned), f"{query.order}ending", numeric)
 
 
-def _row(taxon: Taxon, metrics: SpeciesMetrics, names: dict[str, TaxonName]) -> SpeciesRow:
+def _row(
+    taxon: Taxon, metrics: SpeciesMetrics, names: dict[str, TaxonName], prototype: Prototype | None
+) -> SpeciesRow:
     recall = metrics.recall
     return SpeciesRow(
         name=names[taxon.label],
         family=taxon.family,
         group=metrics.group,
         training_count=metrics.training_count,
-        recall=estimate_words(recall),
+        recall=estimate_words(recall) if prototype is None else added_words(prototype.num_photos),
         recall_percent=100 * recall.value if recall else None,
         band=(100 * recall.interval[0], 100 * recall.interval[1]) if recall else None,
         num_test_images=metrics.num_test_images,

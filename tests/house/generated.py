@@ -35,6 +35,8 @@ CARD = {
     "that is better",
     "reliability": "what a decision must reach where a request does not say",
     "conformal": "tables of the prediction sets whose coverage is promised, the one to use first; none on older cards",
+    "adding": "how a species is added without training: scale and offsets of its logit; none on older cards",
+    "prototypes": "species that were added so: from which photos (SHA-256), to which version, when and by whom",
     "unknown": "the rule that says when something is unknown; its arrays are `unknown.npz`; none on older cards",
     "figures": "each with its 95% interval and what exactly it is",
     "limits": "what the model must not be used for, and what is known to go wrong",

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from models.groups import Group
 from models.unknown import UnknownRule, combined
+from training.adding import try_adding
 from training.inference import Answers
 from training.unknown import ForRule, Scored, Trained, choose, fit_rule, score, span
 from training.unknown_folds import EveryNth, FoldUnknown, judge_folds
@@ -128,7 +129,8 @@ def test_each_fold_is_judged_by_a_rule_of_the_others() -> None:
     for _ in range(3):
         trained, seen, _ = fitted(world)
         labels = np.repeat(np.arange(NUM_CLASSES), 60)
-        folds.append(FoldUnknown(seen, labels, {"things": score(trained, world.outsiders(20))}))
+        tried = try_adding(trained, *world.known(4))
+        folds.append(FoldUnknown(seen, labels, {"things": score(trained, world.outsiders(20))}, tried))
     rule, report = judge_folds(folds, GROUPS, fitted_on="folds")
     assert rule.num_images == 3 * 720
     assert report.num_calibration_images == 2 * 720

@@ -1,0 +1,260 @@
+"""Adding a species to a model without training: photos -> embeddings -> the next version, added as every other one.
+
+The photos are looked at here and nowhere kept. What is written before the version is whole lies in a place below
+``.incoming``, so a kill leaves nothing behind.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.db.repositories import registry as repository
+from app.db.session import Sessions
+from app.db.tables import VersionRow, utc_now
+from app.errors import (
+    AppError,
+    Conflict,
+    InternalError,
+    InvalidField,
+    PhotoTooLarge,
+    UndecodablePhoto,
+    UnsupportedPhoto,
+)
+from app.inference.decode import DecodePool
+from app.inference.session import OnnxSession
+from app.services import registry
+from app.services.adding.add import Added, Adder
+from app.services.adding.process import not_written
+from app.services.papers import papers_of, read_registered
+from app.settings import Settings
+from app.store.incoming import new_place
+from models import adding, bundle, preprocess
+from models.bundle import Bundle
+from models.card import ModelCard, version_key
+from models.taxonomy import Taxon
+
+T = TypeVar("T")
+_MAX_TRIES = 5
+_REFUSALS: dict[type[preprocess.PhotoError], type[AppError]] = {
+    preprocess.UnsupportedPhotoFormat: UnsupportedPhoto,
+    preprocess.PhotoTooLarge: PhotoTooLarge,
+    preprocess.UndecodablePhoto: UndecodablePhoto,
+}
+MUST_BE_SIGNED = (
+    "This installation takes signed bundles only, and a version that is made here has no signature. Make it "
+    "elsewhere with `python -m app model add-species … --out FOLDER`, sign it, and add it."
+)
+
+
+@dataclass(frozen=True)
+class NamedPhoto:
+    """A photo as it was sent, and what to call it where it is refused."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class WantedSpecies:
+    """A species to add to a model. ``base`` and ``version`` None: chosen here; label, genus and family: derived."""
+
+    model: str
+    name: str
+    photos: tuple[NamedPhoto, ...]
+    label: str | None = None
+    genus: str | None = None
+    family: str | None = None
+    vernacular_name: str | None = None
+    base: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class AddedSpecies:
+    """What was added to which version, and the version that has it."""
+
+    taxon: Taxon
+    num_photos: int
+    base: str
+    version: Added
+
+
+class SpeciesAdder:
+    """Makes versions with one species more. Decodes photos as an identification does."""
+
+    def __init__(self, settings: Settings, sessions: Sessions, adder: Adder, decoder: DecodePool) -> None:
+        self._settings, self._sessions = settings, sessions
+        self._adder, self._decoder = adder, decoder
+
+    async def add(self, wanted: WantedSpecies, *, actor: str) -> AddedSpecies:
+        """Add the species as a new version, which nobody is answered with until it is promoted.
+
+        Raises NotFound, InvalidField, Conflict, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto,
+        and what ``Adder.add`` raises.
+        """
+        if self._settings.require_signature:
+            raise Conflict(MUST_BE_SIGNED)
+        self._adder.check_free()
+        base, taxon, embeddings = await self._look(wanted)
+        taken: list[str] = []
+        while True:
+            version = await self._version(wanted, base, taken)
+            made = self._made(wanted, base, taxon, embeddings, version, actor)
+            try:
+                added = await self._add(made, actor)
+            except Conflict:  # taken a moment ago, or by a bundle in the store that the next start registers
+                taken.append(version)
+                if wanted.version is not None or len(taken) == _MAX_TRIES:
+                    raise
+                continue
+            return AddedSpecies(taxon, len(wanted.photos), base.card.version, added)
+
+    async def write(self, wanted: WantedSpecies, out: Path, *, actor: str) -> Bundle:
+        """Write the version's bundle below ``out``; it is added to nothing. Raises as ``add``, and FileExistsError."""
+        base, taxon, embeddings = await self._look(wanted)
+        made = self._made(wanted, base, taxon, embeddings, await self._version(wanted, base, ()), actor)
+        return await asyncio.to_thread(_write, made, out / made.card.name / made.card.version)
+
+    async def _look(self, wanted: WantedSpecies) -> tuple[Bundle, Taxon, NDArray[np.float32]]:
+        """Everything that can be refused, cheapest first, and what the network says of the photos."""
+        async with self._sessions() as session:
+            rows = (await registry.get_model(session, wanted.model)).versions
+            deployed = (await registry.get_model(session, wanted.model)).deployed
+            row = (
+                await registry.get_version(session, wanted.model, wanted.base)
+                if wanted.base is not None
+                else await self._newest_of(rows, deployed.version if deployed else rows[-1].version)
+            )
+        base = await self._read(row)
+        _or_refuse("model", lambda: adding.check_addable(base))
+        taxon = _or_refuse("name", lambda: _taxon(base.card, wanted))
+        hashes = [hashlib.sha256(photo.data).hexdigest() for photo in wanted.photos]
+        _or_refuse("photos", lambda: adding.check_photos(base, hashes))
+        embeddings = await asyncio.to_thread(_embeddings, base, await self._pixels(base.card, wanted.photos))
+        return base, taxon, embeddings
+
+    async def _newest_of(self, rows: Sequence[VersionRow], deployed: str) -> VersionRow:
+        """The newest version that came of the deployed one by adding species, so that two added ones meet in one."""
+        line = {deployed: next(row for row in rows if row.version == deployed)}
+        for row in sorted(rows, key=lambda row: version_key(row.version)):
+            if version_key(row.version) > version_key(deployed):
+                prototypes = (await papers_of(self._settings.store, row)).card.prototypes
+                if prototypes and prototypes[-1].base_version in line:
+                    line[row.version] = row
+        return line[max(line, key=version_key)]
+
+    async def _read(self, row: VersionRow) -> Bundle:
+        try:
+            return await asyncio.to_thread(read_registered, self._settings.store, row.path, row.sha256)
+        except (bundle.BundleError, OSError) as error:
+            raise InternalError(f"The bundle of {row.model} {row.version} is damaged or gone.") from error
+
+    async def _pixels(self, card: ModelCard, photos: Sequence[NamedPhoto]) -> list[NDArray[np.uint8]]:
+        """All photos decoded, or the first one's refusal once none is at work any more."""
+        decoding = (self._decoded(card, photo) for photo in photos)
+        pixels: list[NDArray[np.uint8]] = []
+        for found in await asyncio.gather(*decoding, return_exceptions=True):
+            if isinstance(found, BaseException):
+                raise found
+            pixels.append(found)
+        return pixels
+
+    async def _decoded(self, card: ModelCard, photo: NamedPhoto) -> NDArray[np.uint8]:
+        try:
+            return (await self._decoder.decode(photo.data, card.preprocessing)).pixels
+        except preprocess.PhotoError as error:
+            raise _REFUSALS[type(error)](f"{photo.name}: {error}") from error
+
+    async def _version(self, wanted: WantedSpecies, base: Bundle, taken: Sequence[str]) -> str:
+        async with self._sessions() as session:
+            rows = (await registry.get_model(session, wanted.model)).versions
+            if wanted.version is None:
+                return adding.next_minor(base.card.version, [*(row.version for row in rows), *taken])
+            if await repository.version_of(session, wanted.model, wanted.version) is not None:
+                raise Conflict(
+                    f"{wanted.model} {wanted.version} is there already. Versions are immutable: choose another one."
+                )
+        return wanted.version
+
+    def _made(
+        self,
+        wanted: WantedSpecies,
+        base: Bundle,
+        taxon: Taxon,
+        embeddings: NDArray[np.float32],
+        version: str,
+        actor: str,
+    ) -> adding.NextVersion:
+        hashes = [hashlib.sha256(photo.data).hexdigest() for photo in wanted.photos]
+        return _or_refuse(
+            "version",
+            lambda: adding.with_species(
+                base, taxon, embeddings, hashes, version=version, added_by=actor, added_at=utc_now()
+            ),
+        )
+
+    async def _add(self, made: adding.NextVersion, actor: str) -> Added:
+        try:
+            with new_place(self._adder.store.incoming) as place:
+                source = place / "made"
+                await asyncio.to_thread(_write, made, source)
+                added = await self._adder.add(source, place, actor=actor, model=made.card.name)
+                return await self._adder.with_species(added)
+        except OSError as error:
+            raise not_written(error) from error
+
+
+def _taxon(card: ModelCard, wanted: WantedSpecies) -> Taxon:
+    try:
+        return adding.species_taxon(
+            card.taxa,
+            wanted.name,
+            label=wanted.label,
+            genus=wanted.genus,
+            family=wanted.family,
+            vernacular_name=wanted.vernacular_name,
+        )
+    except adding.NameTaken as taken:
+        raise ValueError(f"{taken} of {card.version}. {_what_to_do(card, taken.label)}") from taken
+
+
+def _what_to_do(card: ModelCard, label: str) -> str:
+    prototype = card.prototype(label)
+    if prototype is None:
+        return "It was trained: more photos help it in a new training, not here"
+    return (
+        f"To make it from other photos, give all of them and the version before it as the base: "
+        f"{prototype.base_version}"
+    )
+
+
+def _or_refuse(field: str, act: Callable[[], T]) -> T:
+    try:
+        return act()
+    except ValueError as error:
+        raise InvalidField.of(field, str(error)) from error
+
+
+def _embeddings(base: Bundle, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """One photo a run, as an identification on the CPU does."""
+    session = OnnxSession(base.onnx, size_px=base.card.preprocessing.size_px, provider="cpu")
+    return np.concatenate([session.run(pixels[None]).embedding for pixels in photos])
+
+
+def _write(made: adding.NextVersion, path: Path) -> Bundle:
+    return bundle.write(
+        path,
+        onnx=made.onnx,
+        card=made.card,
+        evaluation=made.evaluation,
+        readme=made.readme,
+        predictions=made.predictions,
+        golden=made.golden,
+        unknown=made.unknown,
+    )

@@ -1,0 +1,131 @@
+"""``/admin/models/add-species``: the form for a species and its photos."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.errors import AppError
+from app.services import registry
+from app.services.papers import papers_of
+from app.settings import Settings
+from app.web.adding_species import CurrentSpeciesAdder, add_sent_form
+from app.web.dependencies import Admin, CurrentSettings, SessionFactory
+from app.web.forms import check_form
+from app.web.naming import taxon_name
+from app.web.predict import Answers
+from app.web.rendering import render
+from app.web.views import TaxonName
+from models.prototypes import MAX_PHOTOS
+
+router = APIRouter(prefix="/admin/models/add-species", include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class SpeciesAddedView:
+    """What was just added."""
+
+    model: str
+    version: str
+    base: str
+    name: TaxonName
+    num_photos: int
+
+
+@dataclass(frozen=True)
+class SpeciesRefusedView:
+    """Why it was not added."""
+
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class AddSpeciesView:
+    """``/admin/models/add-species``. ``models``: their names."""
+
+    template: ClassVar[str] = "admin_add_species.html"
+    title: ClassVar[str] = "Add a species"
+
+    form_token: str
+    max_photos: int
+    max_photo_bytes: int
+    models: tuple[str, ...]
+    added: SpeciesAddedView | None
+    refused: SpeciesRefusedView | None
+
+
+@router.get("")
+async def add_species_page(
+    request: Request,
+    _caller: Admin,
+    sessions: SessionFactory,
+    settings: CurrentSettings,
+    model: Annotated[str | None, Query(max_length=64)] = None,
+    version: Annotated[str | None, Query(max_length=32)] = None,
+) -> Response:
+    """The form, and what was just added with it."""
+    async with sessions() as session:
+        added = None
+        if model is not None and version is not None:
+            added = await _added(session, settings, model, version)
+        return await _page(request, session, settings, added=added)
+
+
+@router.post("")
+async def add_species(
+    request: Request,
+    caller: Admin,
+    sessions: SessionFactory,
+    settings: CurrentSettings,
+    answers: Answers,
+    adder: CurrentSpeciesAdder,
+) -> Response:
+    """Add the species of the form. When it is refused the page says what is wrong, and what to do."""
+    try:
+        check = partial(check_form, request)
+        added = await add_sent_form(request, settings, answers, adder, caller.actor, check)
+    except AppError as refused:
+        async with sessions() as session:
+            return await _page(request, session, settings, refused=refused)
+    row = added.version.row
+    return RedirectResponse(f"/admin/models/add-species?model={row.model}&version={row.version}", 303)
+
+
+async def _page(
+    request: Request,
+    session: AsyncSession,
+    settings: Settings,
+    *,
+    added: SpeciesAddedView | None = None,
+    refused: AppError | None = None,
+) -> Response:
+    view = AddSpeciesView(
+        form_token=request.state.form_token,
+        max_photos=MAX_PHOTOS,
+        max_photo_bytes=settings.max_photo_bytes,
+        models=tuple(summary.name for summary in await registry.list_models(session)),
+        added=added,
+        refused=SpeciesRefusedView(refused.title, refused.detail) if refused else None,
+    )
+    return render(
+        request,
+        view,
+        status_code=refused.status if refused else 200,
+        headers=refused.headers if refused else {},
+    )
+
+
+async def _added(
+    session: AsyncSession, settings: Settings, model: str, version: str
+) -> SpeciesAddedView | None:
+    """The newest prototype of a version; None for a version without one. Raises NotFound."""
+    card = (await papers_of(settings.store, await registry.get_version(session, model, version))).card
+    if not card.prototypes:
+        return None
+    newest = card.prototypes[-1]
+    taxon = next(taxon for taxon in card.taxa if taxon.label == newest.label)
+    return SpeciesAddedView(model, version, newest.base_version, taxon_name(taxon), newest.num_photos)
