@@ -12,6 +12,7 @@ from models.prototypes import AddingRule, Prototype
 from models.scaling import CountScaling
 from models.taxonomy import Taxon
 from models.unknown import UnknownRule
+from models.views import Views
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 """A model's name: lower case, digits and single hyphens. Never a path."""
@@ -46,12 +47,22 @@ class Calibration(_Frozen):
 
 
 class Figure(_Frozen):
-    """One reported number with its 95% interval, on a scale of 0 to 1, and what exactly it is."""
+    """One reported number with its 95% interval and what exactly it is: a share on a scale of 0 to 1, or a count."""
 
     name: str
     value: float
     interval: tuple[float, float] | None = None
     definition: str
+    unit: Literal["share", "count"] = "share"
+
+    @property
+    def words(self) -> str:
+        """The number to read.
+
+        >>> Figure(name="set size", value=1.914, definition="", unit="count").words
+        '1.91'
+        """
+        return f"{self.value:.1%}" if self.unit == "share" else f"{self.value:.2f}"
 
 
 class Provenance(_Frozen):
@@ -107,6 +118,8 @@ class ModelCard(_Frozen):
     """How a species is added without training; None on older cards, and where nothing could be fitted."""
     prototypes: tuple[Prototype, ...] = ()
     """Species that were added in this way: nobody has tested how well they are found."""
+    views: Views = "one"
+    """What is shown of a photo: with ``mirrored``, logits are the mean of its own and those of its mirror image."""
     figures: tuple[Figure, ...] = ()
     limits: tuple[str, ...] = ()
     """What the model must not be used for, and what is known to go wrong: one sentence each."""

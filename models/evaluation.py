@@ -193,6 +193,33 @@ class UnknownReport(_Frozen):
     outsiders: tuple[OutsiderReport, ...]
 
 
+class SeveralPhotosGroup(_Frozen):
+    """One scope: how often one photo of an animal is named right, and how often several of it together are.
+
+    ``gain`` is combined less single, with Newcombe's interval for paired proportions. ``stated`` is the mean
+    probability of the combined answers. ``by_embedding``: several photos as the mean of their embeddings instead.
+    """
+
+    group: Scope
+    num_animals: int
+    single: Estimate
+    combined: Estimate
+    gain: float
+    gain_interval: Interval
+    stated: float
+    by_embedding: Estimate | None
+
+
+class SeveralPhotosReport(_Frozen):
+    """``num_photos`` photos combined. ``animal``: what stands in for one animal, photos of one species and session, or
+    any photos of one species, which show more than one animal does.
+    """
+
+    animal: Literal["session", "species"]
+    num_photos: int
+    groups: tuple[SeveralPhotosGroup, ...]
+
+
 class Evaluation(_Frozen):
     """Everything that is reported of a model on one set of labelled photos."""
 
@@ -216,6 +243,8 @@ class Evaluation(_Frozen):
     roll_up: tuple[RollUpReport, ...] = ()
     unknown: UnknownReport | None = None
     """None where no rule was fitted or the photos were seen, and in evaluations older than it is."""
+    several_photos: tuple[SeveralPhotosReport, ...] = ()
+    """Empty where no species has two photos that one network judged, and in evaluations older than it is."""
 
     def group(self, name: Group) -> GroupMetrics:
         """Metrics of one group."""

@@ -167,8 +167,8 @@ def _unknown(graph: bytes) -> tuple[UnknownRule, Space, AddingRule | None]:
     """The rules of this graph, fitted on drawn moths that its head was not fitted to."""
 
     def answers(images: NDArray[np.uint8]) -> Answers:
-        outputs = (_run(graph, images, name).astype(np.float64) for name in ("logits", "embedding"))
-        return Answers(*outputs)
+        logits, embeddings = (_run(graph, images, name).astype(float) for name in ("logits", "embedding"))
+        return Answers(logits, embeddings)
 
     train, labels = drawn_inputs(TRAINING_COUNTS, first_seed=0)
     held_out, held_out_labels = drawn_inputs([12] * len(TAXA), first_seed=2000)

@@ -3,11 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from models import bundle
+from models.views import Views
 from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
 from training.config import apply_overrides
@@ -35,6 +36,9 @@ from training.verify import verdicts
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder that `prepare` made.")]
+WantedViews = Annotated[
+    str, typer.Option("--views", help="What is shown of a photo: one, or mirrored (its mirror image too).")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -162,6 +166,7 @@ def evaluate(
     target_prior: Annotated[
         str, typer.Option(help="Answer for this class prior: uniform, or a JSON file of label to share.")
     ] = "",
+    views: WantedViews = "",
     as_json: AsJson = False,
 ) -> None:
     """Judge a run or a bundle on one split: a table, and for a run its evaluation-SPLIT.json; several runs are judged
@@ -171,9 +176,10 @@ def evaluate(
     """
     dataset = read_dataset(data)
     log_target_C = read_target(target_prior, dataset.labels) if target_prior else None
-    evaluation = evaluate_models(models, dataset, split, log_target_C)
+    evaluation = evaluate_models(models, dataset, split, log_target_C, _views(views) if views else None)
     one_run = len(models) == 1 and not (models[0] / bundle.CARD).exists()
-    if one_run and not target_prior:  # a bundle never changes: its sums would no longer hold
+    as_trained = not target_prior and views != "mirrored"
+    if one_run and as_trained:  # a bundle never changes: its sums would no longer hold
         (models[0] / f"evaluation-{split}.json").write_text(evaluation.model_dump_json(indent=1) + "\n")
     typer.echo(evaluation.model_dump_json(indent=1) if as_json else table(evaluation))
 
@@ -183,6 +189,7 @@ def crossval(
     data: DataFolder,
     out: Annotated[Path, typer.Option(help="Folder for one run a fold and the result.")],
     recipe: str = "baseline",
+    views: WantedViews = "one",
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
 ) -> None:
     """Train without each fold in turn and judge on it; goes on where it was interrupted.
@@ -190,7 +197,7 @@ def crossval(
     Example: python -m training crossval --recipe baseline --data data/mine --out runs/mine-crossval
     """
     config = apply_overrides(make_recipe(recipe), overrides or [])
-    result = cross_validate(config, read_dataset(data), out, command_line())
+    result = cross_validate(config, read_dataset(data), out, command_line(), _views(views))
     typer.echo(table(result.evaluation))
 
 
@@ -208,6 +215,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Store of bundles.")] = Path("models/store"),
     crossval: Annotated[Path | None, typer.Option(help="Judge by this cross-validation instead.")] = None,
     text: Annotated[Path | None, typer.Option(help="JSON with title, description, citation, limits.")] = None,
+    views: WantedViews = "one",
 ) -> None:
     """Write a bundle: calibrated on val, judged on test, checked against torch.
 
@@ -219,8 +227,24 @@ def export(
         raise ValueError(f"{dataset.folder}: is not the data that {run} was trained on")
     words = BundleText.model_validate_json(text.read_bytes()) if text else BundleText()
     judged = read_cross_validation(crossval) if crossval else None
-    written = export_run(run, dataset, name=name, version=version, out=out, text=words, crossval=judged)
+    written = export_run(
+        run,
+        dataset,
+        name=name,
+        version=version,
+        out=out,
+        text=words,
+        crossval=judged,
+        views=_views(views),
+    )
     typer.echo(f"{written.path}  sha256 {written.sha256}")
+
+
+def _views(word: str) -> Views:
+    for views in get_args(Views):
+        if word == views:
+            return cast(Views, views)
+    raise typer.BadParameter(f"{word!r} is none of one, mirrored", param_hint="--views")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models import bundle
 from models.preprocess import Preprocessing
+from models.views import Views
 from training.classifier import Classifier
 from training.config import RunConfig
 from training.data.cache import PhotoCache
@@ -33,17 +34,17 @@ class Asked(NamedTuple):
     log_prior_C: NDArray[np.float64] | None
 
 
-def ask_network(classifier: Classifier) -> Ask:
+def ask_network(classifier: Classifier, views: Views = "one") -> Ask:
     """Ask a network on the CPU."""
-    return lambda photos, places: network_answers(classifier, photos, places, torch.device("cpu"))
+    return lambda photos, places: network_answers(classifier, photos, places, torch.device("cpu"), views)
 
 
-def ask_run(folder: Path, dataset: Dataset) -> Asked:
+def ask_run(folder: Path, dataset: Dataset, views: Views = "one") -> Asked:
     """Ask a finished run. Raises ValueError."""
     config, classifier = load_run(folder, len(dataset.labels))
     wanted = wanted_by(config)
     prior_C = remaining_log_prior(config, dataset.info.training_counts)
-    return Asked(ask_network(classifier), wanted, evaluation_cache(dataset, wanted), prior_C)
+    return Asked(ask_network(classifier, views), wanted, evaluation_cache(dataset, wanted), prior_C)
 
 
 def wanted_by(config: RunConfig) -> Preprocessing:
@@ -52,7 +53,7 @@ def wanted_by(config: RunConfig) -> Preprocessing:
 
 
 def ask_bundle(read: bundle.Bundle, dataset: Dataset) -> Asked:
-    """Ask a bundle. Raises ValueError where its species list is another one."""
+    """Ask a bundle, over the views of its card. Raises ValueError where its species list is another one."""
     if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
         raise ValueError(f"{read.path}: its species list is not that of {dataset.folder}")
     wanted = read.card.preprocessing

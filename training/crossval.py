@@ -15,6 +15,7 @@ from models.metrics import Evaluation
 from models.prototypes import AddingRule
 from models.scaling import CountScaling
 from models.unknown import UnknownRule
+from models.views import Views
 from training.adding import fit_adding
 from training.asked import ask_network, wanted_by
 from training.config import RunConfig
@@ -25,6 +26,7 @@ from training.evaluate import class_indices
 from training.inference import evaluation_cache
 from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
+from training.several import Embedded
 from training.trainer import train
 from training.trust import Fitted, Judged, evaluate_judged, fit
 from training.unknown_folds import FoldUnknown, answer_fold, judge_folds, share_of
@@ -50,6 +52,7 @@ class CrossValidation(BaseModel):
     unknown: UnknownRule | None = None
     adding: AddingRule | None = None
     num_images: int
+    views: Views = "one"
     evaluation: Evaluation
 
 
@@ -59,9 +62,12 @@ class _Judged:
     logits_NC: NDArray[np.float64]
     labels_N: NDArray[np.int64]
     unknown: FoldUnknown | None = None
+    embedded: Embedded | None = None
 
 
-def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: str) -> CrossValidation:
+def cross_validate(
+    config: RunConfig, dataset: Dataset, folder: Path, command: str, views: Views = "one"
+) -> CrossValidation:
     """Run what is missing of all folds, pool their answers and write the result. Resumes as ``train`` does.
 
     Raises ValueError where the data has fewer than two folds.
@@ -72,11 +78,11 @@ def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: s
             f"{dataset.folder}: cross-validation needs a fold column with two folds or more in every row"
         )
     judged = [
-        _judge_fold(config, dataset, folder / f"fold-{fold}", fold, command, part=(number, len(folds)))
+        _judge_fold(config, dataset, folder / f"fold-{fold}", fold, command, views, part=(number, len(folds)))
         for number, fold in enumerate(folds)
     ]
     left = prior_in_logits(config, dataset.info.training_counts)
-    result = pool(judged, dataset, command, logit_prior=left)
+    result = pool(judged, dataset, command, logit_prior=left, views=views)
     part = folder / f"{RESULT}.part"
     part.write_text(result.model_dump_json(indent=1) + "\n")
     part.replace(folder / RESULT)
@@ -84,23 +90,36 @@ def cross_validate(config: RunConfig, dataset: Dataset, folder: Path, command: s
 
 
 def _judge_fold(
-    config: RunConfig, dataset: Dataset, folder: Path, fold: str, command: str, *, part: tuple[int, int]
+    config: RunConfig,
+    dataset: Dataset,
+    folder: Path,
+    fold: str,
+    command: str,
+    views: Views,
+    *,
+    part: tuple[int, int],
 ) -> _Judged:
     without = dataset.with_samples(
         split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=config.seed)
     )
     begin_run(folder, config, dataset.folder, without.info.content_sha256, command)
-    ask = ask_network(train(config, without, folder))
+    ask = ask_network(train(config, without, folder), views)
     wanted = wanted_by(config)
     outsiders = share_of(drawn_outsiders(wanted.size_px), *part)
     samples, answers, unknown = answer_fold(
         ask, evaluation_cache(dataset, wanted), without, wanted, outsiders
     )
-    return _Judged(samples, answers.logits_NC, class_indices(dataset, samples), unknown)
+    labels_N = class_indices(dataset, samples)
+    return _Judged(samples, answers.logits_NC, labels_N, unknown, answers.embedded)
 
 
 def pool(
-    judged: list[_Judged], dataset: Dataset, command: str, *, logit_prior: LogitPrior
+    judged: list[_Judged],
+    dataset: Dataset,
+    command: str,
+    *,
+    logit_prior: LogitPrior,
+    views: Views = "one",
 ) -> CrossValidation:
     """One evaluation over all folds, each calibrated on the others."""
 
@@ -114,7 +133,12 @@ def pool(
         )
 
     parts = [
-        Judged(fold.samples, fold.logits_NC, fitted([other for other in judged if other is not fold]))
+        Judged(
+            fold.samples,
+            fold.logits_NC,
+            fitted([other for other in judged if other is not fold]),
+            fold.embedded,
+        )
         for fold in judged
     ]
     whole = fitted(judged)
@@ -134,6 +158,7 @@ def pool(
         unknown=rule,
         adding=adding,
         num_images=whole.calibration.num_images,
+        views=views,
         evaluation=evaluation,
     )
 

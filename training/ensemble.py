@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models import bundle
+from models.views import Views
 from training.asked import ask_run
 from training.data.prepared import Dataset, read_dataset
 from training.run_folder import read_run
@@ -27,15 +28,15 @@ class Ensemble(nn.Module):
 
 
 def run_logits(
-    run: Path, dataset: Dataset, places: Sequence[int]
+    run: Path, dataset: Dataset, places: Sequence[int], views: Views = "one"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Logits [N, C] of a finished run, and log of the prior in them [C] where it can be derived. Raises ValueError."""
-    asked = ask_run(run, dataset)
+    asked = ask_run(run, dataset, views)
     return asked.ask(asked.photos, places).logits_NC, asked.log_prior_C
 
 
 def ensemble_logits(
-    runs: Sequence[Path], dataset: Dataset, places: Sequence[int]
+    runs: Sequence[Path], dataset: Dataset, places: Sequence[int], views: Views = "one"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Mean logits [N, C] of finished runs, each at its own size of photo, and log of the prior in them [C].
 
@@ -44,7 +45,7 @@ def ensemble_logits(
     """
     for run in runs:
         _check_species(run, dataset)
-    logits, priors = zip(*(run_logits(run, dataset, places) for run in runs), strict=True)
+    logits, priors = zip(*(run_logits(run, dataset, places, views) for run in runs), strict=True)
     known = [prior_C for prior_C in priors if prior_C is not None]
     mean_NC: NDArray[np.float64] = np.mean(logits, axis=0)
     prior_C: NDArray[np.float64] | None = np.mean(known, axis=0) if len(known) == len(runs) else None

@@ -18,14 +18,14 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from models import bundle
-from models.card import Calibration, Figure, ModelCard, Provenance
+from models.card import Calibration, ModelCard, Provenance
 from models.decision import calibrated
-from models.groups import GROUPS
 from models.metrics import Evaluation
 from models.predictions import Prediction, Predictions
 from models.preprocess import Preprocessing
 from models.prototypes import AddingRule
 from models.unknown import Space, UnknownRule
+from models.views import Views
 from training.adding import fit_adding, try_adding
 from training.asked import ask_network
 from training.backbones import Backbone
@@ -36,6 +36,7 @@ from training.data.cache import PhotoCache
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, table
+from training.figures import card_figures
 from training.golden import golden_answers
 from training.inference import evaluation_cache, network_logits, places_of
 from training.judged import CALIBRATED_ON
@@ -43,7 +44,7 @@ from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
 from training.trust import Fitted, Judged, evaluate_judged, fit
-from training.unknown_photos import drawn_outsiders, fit_unknown, judged_part, trained_space
+from training.unknown_photos import drawn_outsiders, fit_to_shipped, fit_unknown, judged_part
 from training.unknown_report import unknown_report
 
 MAX_LOGIT_DIFFERENCE = 1e-3
@@ -129,6 +130,7 @@ class _Judgement:
     evaluation: Evaluation
     fitted: Fitted
     commands: tuple[str, ...]
+    views: Views
     predictions: Predictions | None = None
     unknown: UnknownRule | None = None
     space: Space | None = None
@@ -144,18 +146,20 @@ def export(
     out: Path,
     text: BundleText,
     crossval: CrossValidation | None = None,
+    views: Views = "one",
 ) -> bundle.Bundle:
     """Write a bundle of a finished run: calibrated on val and judged on test, or both by a cross-validation.
 
+    ``views``: what the service is to show the network of a photo, and what it is judged on.
     Raises ValueError or FileExistsError.
     """
     config, classifier = load_run(folder, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     run = read_run(folder)
     judgement = (
-        _cross_validated(crossval, classifier, dataset, cache)
+        _cross_validated(crossval, classifier, dataset, cache, views)
         if crossval
-        else _judged_on_test(config, classifier, dataset, cache)
+        else _judged_on_test(config, classifier, dataset, cache, views)
     )
     onnx = to_onnx(classifier, config.size_px)
     places = list(range(min(NUM_PARITY_PHOTOS, len(dataset.samples))))
@@ -176,30 +180,37 @@ def export(
 
 
 def _cross_validated(
-    crossval: CrossValidation, classifier: Classifier, dataset: Dataset, cache: PhotoCache
+    crossval: CrossValidation, classifier: Classifier, dataset: Dataset, cache: PhotoCache, views: Views
 ) -> _Judgement:
     if crossval.data_sha256 != dataset.info.content_sha256:
         raise ValueError("the cross-validation was made on other data than the run")
+    if crossval.views != views:
+        raise ValueError(
+            f"the cross-validation judged views {crossval.views!r}, not {views!r}: give `crossval --views {views}` "
+            "its folder again, which trains nothing anew, or export with the same views"
+        )
     calibration = Calibration(
         temperature=crossval.temperature,
         scaling=crossval.scaling,
         fitted_on=FITTED_ON,
         num_images=crossval.num_images,
     )
-    judgement = _Judgement(crossval.evaluation, Fitted(calibration, crossval.conformal), (crossval.command,))
+    fitted = Fitted(calibration, crossval.conformal)
+    judgement = _Judgement(crossval.evaluation, fitted, (crossval.command,), views)
     if crossval.unknown is None:
         return judgement
-    trained = trained_space(ask_network(classifier), cache, dataset)
-    return replace(judgement, unknown=crossval.unknown, space=trained.space, adding=crossval.adding)
+    size_px = cache[0].shape[0]
+    shipped = fit_to_shipped(ask_network(classifier, views), cache, dataset, crossval.unknown, size_px)
+    return replace(judgement, unknown=shipped.rule, space=shipped.trained.space, adding=crossval.adding)
 
 
 def _judged_on_test(
-    config: RunConfig, classifier: Classifier, dataset: Dataset, cache: PhotoCache
+    config: RunConfig, classifier: Classifier, dataset: Dataset, cache: PhotoCache, views: Views
 ) -> _Judgement:
     samples, calibration = dataset.split("test"), dataset.split("val")
     if not samples:
         raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
-    counts, ask = dataset.info.training_counts, ask_network(classifier)
+    counts, ask = dataset.info.training_counts, ask_network(classifier, views)
     validated, validated_N = ask(cache, places_of(dataset, calibration)), class_indices(dataset, calibration)
     fitted = fit(
         validated.logits_NC,
@@ -209,7 +220,7 @@ def _judged_on_test(
         fitted_on=CALIBRATED_ON,
     )
     answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
-    judged = [Judged(samples, answers.logits_NC, fitted)]
+    judged = [Judged(samples, answers.logits_NC, fitted, answers.embedded)]
     evaluation = evaluate_judged(judged, dataset, split="test")
     named = _predictions(calibrated(answers.logits_NC, fitted.calibration, counts), dataset, samples)
     size_px = config.size_px
@@ -217,12 +228,12 @@ def _judged_on_test(
         ask, cache, dataset, validated, validated_N, size_px=size_px, fitted_on=CALIBRATED_ON
     )
     if unknown is None:
-        return _Judgement(evaluation, fitted, (), named)
+        return _Judgement(evaluation, fitted, (), views, named)
     part = judged_part(ask, unknown, answers, labels_N, drawn_outsiders(size_px))
     evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
     tried = try_adding(unknown.trained, validated, validated_N)
     adding = fit_adding([tried], fitted_on=CALIBRATED_ON)
-    return _Judgement(evaluation, fitted, (), named, unknown.rule, unknown.trained.space, adding)
+    return _Judgement(evaluation, fitted, (), views, named, unknown.rule, unknown.trained.space, adding)
 
 
 def _predictions(
@@ -261,7 +272,8 @@ def _card(
         conformal=judgement.fitted.tables,
         unknown=judgement.unknown,
         adding=judgement.adding,
-        figures=_figures(judgement.evaluation),
+        views=judgement.views,
+        figures=card_figures(judgement.evaluation),
         limits=text.limits,
         provenance=Provenance(
             **text.model_dump(include={"data_source", "data_citation", "data_licence", "contamination"}),
@@ -276,35 +288,6 @@ def _card(
             environment=run.environment,
         ),
     )
-
-
-def _figures(evaluation: Evaluation) -> tuple[Figure, ...]:
-    figures = [
-        Figure(
-            name="accuracy",
-            value=evaluation.accuracy.value,
-            interval=evaluation.accuracy.interval,
-            definition="share of test photos named right; Wilson interval",
-        )
-    ]
-    for group in GROUPS:
-        recall = evaluation.group(group).recall
-        if recall is not None:
-            definition = (
-                f"mean recall of the {group} species; bootstrap within species, or Wilson where wider"
-            )
-            figures.append(
-                Figure(
-                    name=f"{group} recall",
-                    value=recall.value,
-                    interval=recall.interval,
-                    definition=definition,
-                )
-            )
-    figures.append(
-        Figure(name="ECE", value=evaluation.ece, definition="expected calibration error, 15 equal-mass bins")
-    )
-    return tuple(figures)
 
 
 def _readme(card: ModelCard, evaluation: Evaluation) -> str:

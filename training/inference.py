@@ -1,6 +1,6 @@
 """Labelled photos -> logits, by a trained run or by a bundle. Both see exactly what serving would."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +12,14 @@ from torch.utils.data import DataLoader
 
 from models.bundle import Bundle
 from models.preprocess import Preprocessing
+from models.views import Views, over_views, with_views
 from training.classifier import Classifier
 from training.data.cache import PhotoCache, open_cache
 from training.data.dataset import EvaluationViews, Photos
 from training.data.index import Sample
 from training.data.prepared import Dataset
+from training.experts import ExpertHeads
+from training.several import Embedded
 
 BATCH_SIZE = 32
 
@@ -33,10 +36,15 @@ def places_of(dataset: Dataset, samples: Sequence[Sample]) -> list[int]:
 
 
 class Answers(NamedTuple):
-    """What a network says of N photos: logits [N, C] and L2-normalised embeddings [N, D], both float64."""
+    """What a network says of N photos: logits [N, C] and L2-normalised embeddings [N, D], both float64.
+
+    Logits are the mean over the views of a photo, embeddings those of the photo as it is. ``embedded``: what the head
+    was given, mean over the views; None of a bundle, and of experts, who have a head each.
+    """
 
     logits_NC: NDArray[np.float64]
     embeddings_ND: NDArray[np.float64]
+    embedded: Embedded | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> "Answers":
@@ -49,22 +57,50 @@ class Answers(NamedTuple):
 
 @torch.inference_mode()
 def network_answers(
-    classifier: Classifier, cache: Photos, places: Sequence[int], device: torch.device
+    classifier: Classifier, cache: Photos, places: Sequence[int], device: torch.device, views: Views = "one"
 ) -> Answers:
     """Float32 answers of a network in evaluation mode, widened."""
     classifier.eval()
-    parts = []
-    for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE):
-        found = classifier.outputs(to_pixels(batch, device))
-        parts.append((found.logits_BC.float().cpu().numpy(), found.embedding_BD.float().cpu().numpy()))
-    return Answers.joined(parts)
+    parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    pooled: list[NDArray[np.float32]] = []
+    for shown_MHWC in _shown(cache, places, views):
+        found = classifier.outputs(to_pixels(torch.from_numpy(shown_MHWC), device))
+        logits_NC = over_views(_numbers(found.logits_BC), views)
+        parts.append((logits_NC, _numbers(found.embedding_BD)[: len(logits_NC)]))
+        pooled.append(over_views(_numbers(found.features_BDhw.mean(dim=(2, 3))), views))
+    answers = Answers.joined(parts)
+    if not parts or isinstance(classifier.head, ExpertHeads):
+        return answers
+    embedded = Embedded(np.concatenate(pooled).astype(np.float64), _head_of(classifier, device))
+    return answers._replace(embedded=embedded)
 
 
 def network_logits(
-    classifier: Classifier, cache: Photos, places: Sequence[int], device: torch.device
+    classifier: Classifier, cache: Photos, places: Sequence[int], device: torch.device, views: Views = "one"
 ) -> NDArray[np.float64]:
-    """Float32 logits [N, C] of a network in evaluation mode, widened to float64."""
-    return network_answers(classifier, cache, places, device).logits_NC
+    """Float32 logits [N, C] of a network in evaluation mode, widened to float64: the mean over ``views``."""
+    return network_answers(classifier, cache, places, device, views).logits_NC
+
+
+def _shown(cache: Photos, places: Sequence[int], views: Views) -> Iterator[NDArray[np.uint8]]:
+    """A batch of photos at a time, each with every view of its photos."""
+    for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE):
+        yield with_views(batch.numpy(), views)
+
+
+def _head_of(
+    classifier: Classifier, device: torch.device
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    @torch.inference_mode()
+    def head(embeddings_MD: NDArray[np.float64]) -> NDArray[np.float64]:
+        logits_MC = classifier.head(torch.from_numpy(embeddings_MD).float().to(device))
+        return _numbers(logits_MC).astype(np.float64)
+
+    return head
+
+
+def _numbers(values: Tensor) -> NDArray[np.float32]:
+    return values.float().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -88,9 +124,12 @@ def to_pixels(images_BHWC: Tensor, device: torch.device) -> Tensor:
 
 
 def bundle_answers(bundle: Bundle, cache: Photos, places: Sequence[int]) -> Answers:
-    """Answers of a bundle's ONNX graph, on the CPU."""
+    """Answers of a bundle's ONNX graph, on the CPU, over the views of its card."""
     session = onnxruntime.InferenceSession(bundle.onnx, providers=["CPUExecutionProvider"])
-    batches = DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE)
-    return Answers.joined(
-        [tuple(session.run(["logits", "embedding"], {"image": batch.numpy()})) for batch in batches]
-    )
+    views = bundle.card.views
+    parts = []
+    for shown_MHWC in _shown(cache, places, views):
+        logits_MC, embeddings_MD = session.run(["logits", "embedding"], {"image": shown_MHWC})
+        logits_NC = over_views(logits_MC, views)
+        parts.append((logits_NC, embeddings_MD[: len(logits_NC)]))
+    return Answers.joined(parts)

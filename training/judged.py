@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models import bundle
 from models.metrics import Evaluation
+from models.views import Views
 from training.asked import ask_bundle, ask_run
 from training.data.index import Sample
 from training.data.prepared import Dataset
@@ -15,6 +16,7 @@ from training.ensemble import ensemble_logits
 from training.evaluate import class_indices
 from training.inference import places_of
 from training.prior import kind_of_prior
+from training.several import Embedded
 from training.target_prior import answer_for
 from training.trust import NOTHING_FITTED, Fitted, Judged, evaluate_judged, fit
 from training.unknown_photos import (
@@ -31,22 +33,26 @@ CALIBRATED_ON = "the validation split, not trained on"
 
 
 def evaluate_models(
-    models: list[Path], dataset: Dataset, split: str, log_target_C: NDArray[np.float64] | None = None
+    models: list[Path],
+    dataset: Dataset,
+    split: str,
+    log_target_C: NDArray[np.float64] | None = None,
+    views: Views | None = None,
 ) -> Evaluation:
     """Evaluate a bundle as its card reads it, or runs calibrated on val where ``split`` is another.
 
     With the log of a target prior [C] in place of their own, logits are read as before, and only answers are judged.
-    Raises ValueError.
+    ``views`` None: a bundle's own, of runs the photos as they are. Raises ValueError.
     """
     samples = dataset.split(split)
     if not samples:
         raise ValueError(f"{dataset.folder}: no photo is in split {split!r}")
     with_trust = split not in SEEN and log_target_C is None
-    answered = _answers(models, dataset, split, calibrate=with_trust)
+    answered = _answers(models, dataset, split, views, calibrate=with_trust)
     logits_NC = answered.logits_NC
     if log_target_C is not None:
         logits_NC = answer_for(logits_NC, answered.log_prior_C, log_target_C)
-    judged = Judged(samples, logits_NC, answered.fitted)
+    judged = Judged(samples, logits_NC, answered.fitted, answered.embedded)
     evaluation = evaluate_judged([judged], dataset, split=split, with_trust=with_trust)
     if answered.unknown is None or not with_trust:
         return evaluation
@@ -55,30 +61,38 @@ def evaluate_models(
 
 
 class _Answered(NamedTuple):
-    """Logits, log of the prior in them where it is known, how they are read, and what is unknown where it is told."""
+    """Logits, log of the prior in them where it is known, how they are read, and what else is told where it is."""
 
     logits_NC: NDArray[np.float64]
     log_prior_C: NDArray[np.float64] | None
     fitted: Fitted
     unknown: Part | None = None
+    embedded: Embedded | None = None
 
 
-def _answers(models: list[Path], dataset: Dataset, split: str, *, calibrate: bool) -> _Answered:
+def _answers(
+    models: list[Path], dataset: Dataset, split: str, views: Views | None, *, calibrate: bool
+) -> _Answered:
     samples, calibration = dataset.split(split), dataset.split("val") if calibrate else ()
     places = places_of(dataset, samples)
     if len(models) == 1 and (models[0] / bundle.CARD).exists():
-        return _bundle_answers(models[0], dataset, samples, judge=calibrate)
+        return _bundle_answers(models[0], dataset, samples, views, judge=calibrate)
     if len(models) == 1:
-        return _run_answers(models[0], dataset, samples, calibration)
-    logits_NC, prior_C = ensemble_logits(models, dataset, [*places, *places_of(dataset, calibration)])
+        return _run_answers(models[0], dataset, samples, calibration, views or "one")
+    everything = [*places, *places_of(dataset, calibration)]
+    logits_NC, prior_C = ensemble_logits(models, dataset, everything, views or "one")
     fitted = _fitted(logits_NC[len(places) :], dataset, calibration, prior_C)
     return _Answered(logits_NC[: len(places)], prior_C, fitted)
 
 
 def _run_answers(
-    run: Path, dataset: Dataset, samples: tuple[Sample, ...], calibration: tuple[Sample, ...]
+    run: Path,
+    dataset: Dataset,
+    samples: tuple[Sample, ...],
+    calibration: tuple[Sample, ...],
+    views: Views,
 ) -> _Answered:
-    asked = ask_run(run, dataset)
+    asked = ask_run(run, dataset, views)
     answers = asked.ask(asked.photos, places_of(dataset, samples))
     if not calibration:
         return _Answered(answers.logits_NC, asked.log_prior_C, NOTHING_FITTED)
@@ -91,7 +105,7 @@ def _run_answers(
     part = unknown and judged_part(
         asked.ask, unknown, answers, class_indices(dataset, samples), drawn_outsiders(size_px)
     )
-    return _Answered(answers.logits_NC, asked.log_prior_C, fitted, part)
+    return _Answered(answers.logits_NC, asked.log_prior_C, fitted, part, answers.embedded)
 
 
 def _fitted(
@@ -112,8 +126,15 @@ def _fitted(
     )
 
 
-def _bundle_answers(model: Path, dataset: Dataset, samples: tuple[Sample, ...], *, judge: bool) -> _Answered:
+def _bundle_answers(
+    model: Path, dataset: Dataset, samples: tuple[Sample, ...], views: Views | None, *, judge: bool
+) -> _Answered:
     read = bundle.read(model)
+    if views not in (None, read.card.views):
+        raise ValueError(
+            f"{model}: is calibrated for views {read.card.views!r}, as its card says; to judge {views!r}, "
+            "give the run, or export it with --views"
+        )
     asked = ask_bundle(read, dataset)
     answers = asked.ask(asked.photos, places_of(dataset, samples))
     unknown = shipped_rule(read) if judge else None

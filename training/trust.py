@@ -13,13 +13,14 @@ from models import trust
 from models.card import Calibration, ModelCard
 from models.conformal import ConformalTable, SetRule
 from models.decision import calibrated, probabilities
-from models.evaluation import CalibrationReport, Evaluation, SetReport
+from models.evaluation import CalibrationReport, Evaluation, SetReport, SeveralPhotosReport
 from training.calibrate import fit_calibration
 from training.conformal import fit_tables
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, evaluate_probabilities
 from training.prior import LogitPrior
+from training.several import Answers, Embedded, several_reports
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Judged:
     samples: tuple[Sample, ...]
     logits_NC: NDArray[np.float64]
     fitted: Fitted
+    embedded: Embedded | None = None
 
 
 NOTHING_FITTED = Fitted(Calibration(fitted_on="nothing: no validation photos", num_images=0))
@@ -96,6 +98,7 @@ def evaluate_judged(
             "calibration": _calibration(parts, chances_NC, labels_N, dataset),
             "prediction_sets": _prediction_sets(parts, labels_N, dataset),
             "roll_up": trust.roll_up_reports(chances_NC, labels_N, dataset.info.taxa, dataset.groups),
+            "several_photos": _several_photos(parts, dataset),
         }
     )
 
@@ -144,3 +147,18 @@ def _prediction_sets(
         )
         reports += trust.set_reports(joined, rules, labels_N, dataset.groups)
     return tuple(reports)
+
+
+def _several_photos(parts: Sequence[Judged], dataset: Dataset) -> tuple[SeveralPhotosReport, ...]:
+    counts = dataset.info.training_counts
+    answers = [
+        Answers(
+            part.samples,
+            class_indices(dataset, part.samples),
+            calibrated(part.logits_NC, part.fitted.calibration, counts),
+            part.fitted.calibration,
+            part.embedded,
+        )
+        for part in parts
+    ]
+    return several_reports(answers, counts, dataset.groups)

@@ -221,6 +221,15 @@ def fit_rule(
     )
 
 
+def with_foreign_from(rule: UnknownRule, drawn: Scored) -> UnknownRule:
+    """The rule of a cross-validation for other weights: where no moth begins is what drawn pictures are to *them*.
+
+    The distance changes with the photos that were learnt from, and nothing that is drawn was.
+    """
+    far = max(float(np.quantile(drawn.foreign_N, FOREIGN_SHARE)), rule.moth_up_to)
+    return rule.model_copy(update={"foreign_from": far})
+
+
 def _quantile(value_N: Floats) -> float:
     own = conformal_quantile(value_N, FALSE_REJECTION)
     return float(value_N.max()) if own is None else own

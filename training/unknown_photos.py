@@ -17,7 +17,7 @@ from training.data.prepared import Dataset
 from training.evaluate import class_indices
 from training.inference import Answers, places_of
 from training.outsiders import DRAWN_KINDS, DrawnPictures
-from training.unknown import ForRule, Trained, fit_rule, score, span
+from training.unknown import ForRule, Scored, Trained, fit_rule, score, span, with_foreign_from
 from training.unknown_report import Part
 
 MOST_PER_SPECIES = 50
@@ -62,11 +62,10 @@ def for_rule(
     ask: Ask, trained: Trained, known: Answers, labels_N: NDArray[np.int64], size_px: int
 ) -> ForRule:
     """What a rule can be fitted on, from answers for photos of known species that were not trained on."""
-    pictures = DrawnPictures(DRAWN_KINDS, range(NUM_FOR_FIT), size_px)
     return ForRule(
         score(trained, known),
         score(trained, known, without_N=labels_N),
-        score(trained, ask(pictures, range(len(pictures)))),
+        _drawn_for_fit(ask, trained, size_px),
     )
 
 
@@ -86,6 +85,19 @@ def fit_unknown(
     trained = trained_space(ask, photos, dataset)
     seen = for_rule(ask, trained, validated, labels_N, size_px)
     return FittedUnknown(fit_rule(seen, dataset.groups, fitted_on=fitted_on), trained)
+
+
+def fit_to_shipped(
+    ask: Ask, photos: Photos, dataset: Dataset, rule: UnknownRule, size_px: int
+) -> FittedUnknown:
+    """The rule of a cross-validation for the network that ships, with the space of all its training photos."""
+    trained = trained_space(ask, photos, dataset)
+    return FittedUnknown(with_foreign_from(rule, _drawn_for_fit(ask, trained, size_px)), trained)
+
+
+def _drawn_for_fit(ask: Ask, trained: Trained, size_px: int) -> Scored:
+    pictures = DrawnPictures(DRAWN_KINDS, range(NUM_FOR_FIT), size_px)
+    return score(trained, ask(pictures, range(len(pictures))))
 
 
 def drawn_outsiders(size_px: int, numbers: Sequence[int] = range(NUM_FOR_JUDGING)) -> dict[str, Photos]:

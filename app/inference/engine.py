@@ -13,9 +13,11 @@ from app.inference.niceness import lower_this_thread
 from app.inference.session import ACCELERATORS, OnnxSession, Outputs, active_provider
 from models.bundle import Bundle
 from models.card import ModelCard
+from models.conformal import SetRule
 from models.decision import RollUp
 from models.metrics import Evaluation
 from models.unknown import UnknownJudge
+from models.views import Views, over_views, with_views
 
 EngineAnswer: TypeAlias = Outputs
 """Logits [N, C], embedding [N, D], and features [N, D, h, w] where they were asked for."""
@@ -30,6 +32,10 @@ class DeployedModel:
     sha256: str
     epoch: int
     rollup: RollUp
+    set_rule: SetRule | None
+    """What its prediction sets promise; None for a card without conformal tables."""
+    training_counts: NDArray[np.int64]
+    """The card's, as an array: of thousands of species, a tuple costs a request a millisecond."""
     session: OnnxSession
     runner: Runner
     unknown: UnknownJudge | None = None
@@ -67,21 +73,24 @@ class Engine:
 
         Raises ProviderUnavailable, BundleError where it answers otherwise here than its golden images say.
         """
-        present = self._deployed.get(bundle.card.name)
+        card = bundle.card
+        present = self._deployed.get(card.name)
         if present is not None and present.sha256 == bundle.sha256:
             session, runner = present.session, present.runner
         else:
-            size_px = bundle.card.preprocessing.size_px
+            size_px = card.preprocessing.size_px
             session = OnnxSession(bundle.onnx, size_px=size_px, provider=self._asked_provider)
             session.check(bundle.golden)
             kind = Together if session.is_accelerated else EachAlone
             runner = kind(session, self._executor)
         return DeployedModel(
-            card=bundle.card,
+            card=card,
             evaluation=bundle.evaluation,
             sha256=bundle.sha256,
             epoch=epoch,
-            rollup=RollUp(bundle.card.taxa),
+            rollup=RollUp(card.taxa),
+            set_rule=SetRule(card.conformal[0], card.training_counts) if card.conformal else None,
+            training_counts=np.array(card.training_counts, dtype=np.int64),
             session=session,
             runner=runner,
             unknown=_unknown_judge(bundle),
@@ -113,8 +122,10 @@ class Engine:
     async def run(
         self, deployed: DeployedModel, images: NDArray[np.uint8], features: bool = False
     ) -> EngineAnswer:
-        """Run one version on images uint8 [N, H, W, 3]."""
-        return await deployed.runner.run(images, features=features)
+        """Run one version on images uint8 [N, H, W, 3]: on every view that its card asks for, in one batch."""
+        views = deployed.card.views
+        outputs = await deployed.runner.run(with_views(images, views), features=features)
+        return _of_photos(outputs, len(images), views)
 
     @property
     def num_concurrent(self) -> int:
@@ -129,3 +140,12 @@ class Engine:
 def _unknown_judge(bundle: Bundle) -> UnknownJudge | None:
     rule, space = bundle.card.unknown, bundle.unknown
     return None if rule is None or space is None else UnknownJudge(rule, space, bundle.card.groups)
+
+
+def _of_photos(outputs: Outputs, num_images: int, views: Views) -> EngineAnswer:
+    """One answer a photo. Embedding and features are those of the photo as it is: a heatmap is drawn over it."""
+    return Outputs(
+        over_views(outputs.logits, views),
+        outputs.embedding[:num_images],
+        None if outputs.features is None else outputs.features[:num_images],
+    )

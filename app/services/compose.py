@@ -19,14 +19,10 @@ from app.services.answers import (
     IdentifyAnswer,
     ImageAnswer,
     Prediction,
-    PredictionSet,
-    SetTaxon,
 )
+from app.services.prediction_sets import prediction_set
 from app.services.unknown import settle_unknown
 from models import decision
-
-COVERAGE = 0.9
-"""Nominal coverage of the prediction set."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,12 @@ def compose(
     embeddings: NDArray[np.float32],
     top_k: int,
     reliability: float,
+    coverage: float,
     sighting: Sighting,
     explanation: Explanation | None,
 ) -> IdentifyAnswer:
     """The answer for N photos of one animal. logits: float32 [N, C], embeddings: float32 [N, D]."""
-    each = decision.calibrated(logits, deployed.card.calibration, deployed.card.training_counts)
+    each = decision.calibrated(logits, deployed.card.calibration, deployed.training_counts)
     combined = decision.combine_photos(each) if len(each) > 1 else each[0]
     scores = logits.mean(axis=0)
     decided, unknown = settle_unknown(
@@ -91,7 +88,7 @@ def compose(
             _prediction(deployed, index, float(combined[index]), float(scores[index]))
             for index in decision.top_k(combined, top_k)
         ),
-        prediction_set=_prediction_set(deployed, combined),
+        prediction_set=prediction_set(deployed, combined, coverage, num_photos=len(photos)),
         images=tuple(_image(photo, sighting) for photo in photos),
         explanation=explanation,
     )
@@ -108,14 +105,6 @@ def _prediction(deployed: DeployedModel, index: int, probability: float, score: 
         training_count=species.training_count,
         evidence=Evidence.of(species),
         added_from=prototype.num_photos if prototype else None,
-    )
-
-
-def _prediction_set(deployed: DeployedModel, combined: NDArray[np.float64]) -> PredictionSet:
-    taxa = [deployed.card.taxa[index] for index in decision.prediction_set(combined, COVERAGE)]
-    return PredictionSet(
-        coverage=COVERAGE,
-        taxa=tuple(SetTaxon(label=taxon.label, scientific_name=taxon.scientific_name) for taxon in taxa),
     )
 
 

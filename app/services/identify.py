@@ -32,6 +32,7 @@ from app.inference.engine import DeployedModel, Engine, EngineAnswer
 from app.inference.heatmap import METHOD, heatmap_base64
 from app.services.answers import Explanation, IdentifyAnswer
 from app.services.compose import SeenPhoto, Sighting, compose
+from app.services.prediction_sets import COVERAGE
 from models import preprocess
 
 
@@ -52,6 +53,7 @@ class IdentifyRequest:
     model: str | None = None
     top_k: int = 5
     reliability: float | None = None
+    coverage: float = COVERAGE
     explain: bool = False
     sighting: Sighting = field(default_factory=Sighting)
     user_id: UUID | None = None
@@ -139,6 +141,7 @@ class IdentifyService:
             embeddings=np.concatenate([each.outputs.embedding for each in seen]),
             top_k=request.top_k,
             reliability=reliability,
+            coverage=request.coverage,
             sighting=request.sighting,
             explanation=explanation,
         )

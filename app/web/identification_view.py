@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
 from app.web.formatting import added_words, count_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
+from app.web.set_view import SetView, set_view
 from app.web.unknown_words import unknown_words
 from app.web.views import IdentificationRecord, TaxonName
 from models.groups import Group
@@ -70,8 +71,7 @@ class IdentificationView:
     best: CandidateView | None
     candidates_title: str
     candidates: tuple[CandidateView, ...]
-    set_sentence: str
-    set_names: tuple[TaxonName, ...]
+    set: SetView
     group_rule: str
     announcement: str
 
@@ -113,8 +113,7 @@ def identification_view(
         best=candidates[0] if named and candidates else None,
         candidates_title="Next candidates" if named else "Best guesses, not identifications",
         candidates=candidates[1:] if named else candidates,
-        set_sentence=_set_sentence(answer),
-        set_names=names_of([taxon.label for taxon in answer.prediction_set.taxa], known),
+        set=set_view(answer.prediction_set, known),
         group_rule=group_rule,
         announcement=_announcement(answer.decision, name),
     )
@@ -265,12 +264,6 @@ def _precision(evidence: Evidence) -> str | None:
     words = f"precision {share(evidence.precision)} ({interval_words(evidence.precision_interval)})"
     times = count_words(evidence.num_predicted, "time", "times")
     return f"{words}, right {right} of the {times} that the model gave this name in the test"
-
-
-def _set_sentence(answer: IdentifyAnswer) -> str:
-    coverage = share(answer.prediction_set.coverage)
-    num = count_words(len(answer.prediction_set.taxa), "name", "names")
-    return f"Together at least {coverage} probable: {num}"
 
 
 def _announcement(decision: DecisionAnswer, name: TaxonName) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.web import plots
-from app.web.calibration_plot import reliability_diagram
-from app.web.formatting import NO_SPECIES, NO_TEST_PHOTOS, count_words, estimate_words, points_words, share
+from app.web.calibration_block import calibration_block
+from app.web.formatting import NO_SPECIES, NO_TEST_PHOTOS, count_words, estimate_words, points_words
 from app.web.naming import names_by_label
+from app.web.plot_block import Cell, PlotBlock
+from app.web.trust_blocks import trust_blocks
 from app.web.views import TaxonName
 from models.card import ModelCard
 from models.groups import GROUPS, Group
@@ -23,31 +25,6 @@ class Measured:
     evaluation: Evaluation
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table: text, a name, a group, or a change that is a gain or a loss."""
-
-    text: str
-    name: TaxonName | None = None
-    group: Group | None = None
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class PlotBlock:
-    """A plot with the words before it and the table beside it."""
-
-    id: str
-    heading: str
-    text: str
-    figure: plots.Figure | None
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    tall: bool = False
-    wide: bool = False
-
-
 def plot_blocks(deployed: Measured, candidates: Sequence[Measured]) -> tuple[PlotBlock, ...]:
     """Every block of one deployed model; only the first compares it with its candidates."""
     names = names_by_label(deployed.card.taxa)
@@ -55,7 +32,8 @@ def plot_blocks(deployed: Measured, candidates: Sequence[Measured]) -> tuple[Plo
         _groups_block(deployed, candidates),
         _recall_block(deployed.evaluation, names),
         _confusions_block(deployed.evaluation, names),
-        _calibration_block(deployed.evaluation),
+        calibration_block(deployed.evaluation),
+        *trust_blocks(deployed.evaluation),
         _counts_block(deployed.evaluation, names),
     )
 
@@ -193,55 +171,6 @@ def _confusions_block(evaluation: Evaluation, names: dict[str, TaxonName]) -> Pl
         ),
         tall=True,
     )
-
-
-def _calibration_block(evaluation: Evaluation) -> PlotBlock:
-    return PlotBlock(
-        id="calibration",
-        heading="Is a stated probability honest?",
-        text="Answers are sorted by the probability they state and compared with how often they were right. "
-        "Points under the dotted line are too sure of themselves. ECE, the expected calibration error, is "
-        "the mean distance from the line, weighted by photos: 0 is best. A point stands for ten photos or "
-        "more, where a group has so many.",
-        figure=reliability_diagram(evaluation),
-        caption="Calibration by group",
-        columns=("Group", "ECE", "Test photos", "Mean stated", "Right"),
-        rows=(*(_calibration_row(evaluation, group) for group in GROUPS), _calibration_all(evaluation)),
-    )
-
-
-def _calibration_row(evaluation: Evaluation, group: Group) -> tuple[Cell, ...]:
-    metrics = evaluation.group(group)
-    absent = NO_SPECIES if metrics.num_species == 0 else NO_TEST_PHOTOS
-    if metrics.ece is None:
-        return (Cell(group, group=group), Cell(absent), Cell("0"), Cell(absent), Cell(absent))
-    stated, right = _means(evaluation, group)
-    return (
-        Cell(group, group=group),
-        Cell(f"{metrics.ece:.3f}"),
-        Cell(str(metrics.num_test_images)),
-        Cell(stated),
-        Cell(right),
-    )
-
-
-def _calibration_all(evaluation: Evaluation) -> tuple[Cell, ...]:
-    stated, right = _means(evaluation, "all")
-    return (
-        Cell("all"),
-        Cell(f"{evaluation.ece:.3f}"),
-        Cell(str(evaluation.num_test_images)),
-        Cell(stated),
-        Cell(right),
-    )
-
-
-def _means(evaluation: Evaluation, group: str) -> tuple[str, str]:
-    bins = [part for name, parts in evaluation.reliability.items() if name == group for part in parts]
-    num = sum(part.num_images for part in bins)
-    stated = sum(part.confidence * part.num_images for part in bins) / num
-    right = sum(part.accuracy * part.num_images for part in bins) / num
-    return share(stated), share(right)
 
 
 def _counts_block(evaluation: Evaluation, names: dict[str, TaxonName]) -> PlotBlock:

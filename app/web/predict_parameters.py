@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from app.errors import FieldError, InvalidField
 from app.services.compose import Sighting
 from app.services.identify import IdentifyRequest
+from app.services.prediction_sets import COVERAGE
 from app.web.strict import refuse_unknown
 
 
@@ -43,6 +44,10 @@ class PredictParameters(BaseModel):
         float | None,
         Field(ge=0.5, le=0.99, description="What a decision must reach; where silent, what the card says."),
     ] = None
+    coverage: Annotated[
+        float,
+        Field(ge=0.8, le=0.99, description="How often `prediction_set` is to hold the right species."),
+    ] = COVERAGE
     decimal_latitude: Annotated[
         float | None,
         Field(ge=-90, le=90, description="WGS 84. Saved with the answer; does not change the naming (yet)."),
@@ -64,6 +69,7 @@ class PredictParameters(BaseModel):
             model=self.model,
             top_k=self.top_k,
             reliability=self.reliability,
+            coverage=self.coverage,
             explain=self.explain,
             sighting=Sighting(self.event_date, self.decimal_latitude, self.decimal_longitude),
         )

@@ -38,6 +38,7 @@ CARD = {
     "adding": "how a species is added without training: scale and offsets of its logit; none on older cards",
     "prototypes": "species that were added so: from which photos (SHA-256), to which version, when and by whom",
     "unknown": "the rule that says when something is unknown; its arrays are `unknown.npz`; none on older cards",
+    "views": "what is shown of a photo: `one`, or `mirrored`, the mean of its logits and its mirror image's",
     "figures": "each with its 95% interval and what exactly it is",
     "limits": "what the model must not be used for, and what is known to go wrong",
     "provenance": "the data's source, citation, licence statement, hash; pretrained weights, contamination; "
@@ -227,7 +228,7 @@ def bundles() -> str:
     rows = []
     for path in sorted((REPO / "models" / "store").glob("*/*.*.*")):
         found = bundle.read(path).card
-        figures = "; ".join(f"{figure.name} {figure.value:.1%}" for figure in found.figures)
+        figures = "; ".join(f"{figure.name} {figure.words}" for figure in found.figures)
         link = f"{found.name} {found.version}"
         rows.append((link, found.title, str(found.num_classes), figures))
     return table("| version | title | species | figures |", rows)

@@ -43,6 +43,7 @@ def test_the_rest_example_answers_what_the_readme_shows(server: Server, tmp_path
     for document in (answer, shown):
         for taxon in (document["decision"].pop("taxon"), document.pop("explanation")):
             assert taxon is None or isinstance(taxon, dict)
+        document["prediction_set"].pop("macro_coverage_interval")  # a shipped model may have one
         for prediction in document["predictions"]:
             prediction["evidence"]["confused_with"] = []
     assert shape(shown) == shape(answer)

@@ -169,3 +169,11 @@ def test_the_same_photo_twice_says_what_it_says_once(drawn: NDArray[np.float64])
 def test_a_photo_that_rules_a_species_out_counts() -> None:
     combined = combine_photos([[0.6, 0.4], [1e-9, 1.0]])
     assert combined.argmax() == 1
+
+
+def test_the_best_of_thousands_are_those_of_a_whole_sort_ties_included() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        distribution = rng.integers(0, 40, 3000) / 1000
+        expected = np.argsort(-distribution, kind="stable")[:50].tolist()
+        assert top_k(distribution, 50) == expected

@@ -67,6 +67,10 @@ def test_a_bundle_trained_on_all_photos_is_judged_by_it(dataset: Dataset, tmp_pa
     card = bundle.read(written.path).card
     assert card.calibration.temperature == judged.temperature
     assert card.conformal == judged.conformal
+    assert card.unknown is not None
+    assert judged.unknown is not None
+    assert card.unknown.thresholds == judged.unknown.thresholds
+    assert card.unknown.foreign_from >= card.unknown.moth_up_to
     assert {table.num_images for table in card.conformal} == {len(dataset.samples)}
     assert card.provenance.commands == ("prepare", "crossval words", "train words")
     assert "2-fold cross-validation" in (written.path / "README.md").read_text()

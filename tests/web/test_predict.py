@@ -194,6 +194,8 @@ async def test_the_document_describes_bodies_parameters_and_what_the_set_is(
     operation = document["paths"]["/predict"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     names = {parameter["name"] for parameter in operation["parameters"]}
-    assert {"model", "top_k", "reliability", "explain", "event_date", "Idempotency-Key"} <= names
+    assert {"model", "top_k", "reliability", "coverage", "explain", "event_date", "Idempotency-Key"} <= names
     described = document["components"]["schemas"]["PredictionSet"]["properties"]["coverage"]["description"]
-    assert "not yet conformal" in described
+    assert "How often the right species" in described
+    promised = document["components"]["schemas"]["PredictionSet"]["properties"]["promised"]["description"]
+    assert "conformal" in promised

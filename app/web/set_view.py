@@ -1,0 +1,70 @@
+"""The prediction set of an answer, in a biologist's words. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.services.answers import PredictionSet
+from app.web.formatting import count_words, interval_words, share
+from app.web.naming import names_of
+from app.web.views import TaxonName
+
+MOST_NAMES = 20
+"""More names are not read; the answer as JSON has them all."""
+
+
+@dataclass(frozen=True)
+class SetView:
+    """``heading``: how many names; ``words``: what that is worth. ``open``: short enough to be shown at once."""
+
+    heading: str
+    words: str
+    names: tuple[TaxonName, ...]
+    num_more: int
+    open: bool
+
+
+def set_view(found: PredictionSet, known: Mapping[str, TaxonName]) -> SetView:
+    """View of a prediction set. ``known``: names of the species list."""
+    names = names_of([taxon.label for taxon in found.taxa[:MOST_NAMES]], known)
+    num = len(found.taxa)
+    return SetView(
+        heading=_heading(found),
+        words=_words(found),
+        names=names,
+        num_more=max(0, num - MOST_NAMES),
+        open=found.score is not None and num <= MOST_NAMES,
+    )
+
+
+def _heading(found: PredictionSet) -> str:
+    num, coverage = len(found.taxa), share(found.coverage)
+    if found.everything:
+        return f"It cannot be narrowed down to a few species at {coverage}"
+    if found.score is None:
+        return f"Together at least {coverage} probable: {count_words(num, 'name')}"
+    if num == 1:
+        return "Only this one fits"
+    return f"One of these {num:,}"
+
+
+def _words(found: PredictionSet) -> str:
+    coverage = share(found.coverage)
+    if found.everything:
+        photos = count_words(found.num_calibration_images or 0, "photo")
+        return (
+            f"How far to trust lists of species was measured on {photos}, which is too few to promise that a short "
+            f"list holds the right one {coverage} of the time: only the whole species list would."
+        )
+    if not found.promised:
+        return found.promise
+    photos = count_words(found.num_calibration_images or 0, "photo")
+    promise = (
+        f"Lists like this are made to hold the right species in {coverage} of photos (fitted on {photos} it "
+    )
+    promise += "had not learnt from)."
+    if found.macro_coverage is None or found.macro_coverage_interval is None:
+        return f"{promise} It is not promised for every species alike."
+    return (
+        f"{promise} In the test they did in {share(found.macro_coverage)} "
+        f"({interval_words(found.macro_coverage_interval)}), averaged over species so that rare ones count as much."
+    )
