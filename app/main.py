@@ -35,6 +35,8 @@ from app.web import (
     admin_pages,
     assets,
     catalogue_pages,
+    checklists,
+    checklists_pages,
     comparison,
     comparison_pages,
     docs_page,
@@ -90,6 +92,7 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         comparison_pages,
         docs_page,
         invitations,
+        checklists_pages,
         pages,
         problems,
         promotion,
@@ -98,6 +101,7 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         shadow_pages,
         trial_pages,
         trials,
+        checklists,
         users_pages,
     ):
         app.include_router(module.router)
@@ -112,6 +116,7 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
             r"/models/[^/]+/versions/?$": bundle_body_bytes,
             r"/admin/models/add/?$": bundle_body_bytes,
             "/trials": settings.max_trial_bytes + SMALL_BODY_BYTES,
+            "/admin/checklists": checklists_pages.MAX_FORM_BYTES,
         },
     )
     app.add_middleware(

@@ -19,6 +19,7 @@ from models.evaluation import Evaluation, SpeciesMetrics
 from models.golden import Golden
 from models.graph_row import add_class
 from models.groups import Group
+from models.neighbours import Neighbours
 from models.predictions import Predictions
 from models.prototypes import MAX_PHOTOS, Prototype, Row, prototype_mean, prototype_row, with_mean
 from models.taxonomy import Taxon
@@ -49,6 +50,7 @@ class NextVersion:
     predictions: Predictions | None
     golden: Golden | None
     unknown: Space
+    neighbours: Neighbours | None
     row: Row
 
 
@@ -174,6 +176,7 @@ def with_species(
         readme=_readme(base.readme, card, prototype),
         predictions=base.predictions,
         golden=None if base.golden is None else _golden(base.golden, row),
+        neighbours=base.neighbours,
         unknown=with_mean(base.unknown, prototype_mean(base.unknown, embeddings_ND)),
         row=row,
     )

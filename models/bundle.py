@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from models.card import ModelCard
 from models.golden import Golden, dump_golden, parse_golden
 from models.metrics import Evaluation, expected_calibration_error, reliability_bins
+from models.neighbours import Neighbours, dump_neighbours, parse_neighbours
 from models.onnx_policy import check_graph
 from models.predictions import Prediction, Predictions, dump_predictions, parse_predictions
 from models.unknown import Space
@@ -31,12 +32,12 @@ MODEL, CARD, EVALUATION, README, SUMS = (
     "README.md",
     "SHA256SUMS",
 )
-PREDICTIONS, GOLDEN, UNKNOWN = "predictions.csv", "golden.npz", "unknown.npz"
+PREDICTIONS, GOLDEN, UNKNOWN, NEIGHBOURS = "predictions.csv", "golden.npz", "unknown.npz", "neighbours.npz"
 SIGNATURE = "SIGNATURE"
 """Who vouches for ``SHA256SUMS``, and so for all else. Not part of what is hashed: signing changes no version."""
 
 CONTENT = (MODEL, CARD, EVALUATION, README)
-OPTIONAL = (PREDICTIONS, GOLDEN, UNKNOWN)
+OPTIONAL = (PREDICTIONS, GOLDEN, UNKNOWN, NEIGHBOURS)
 MAX_BYTES = {
     MODEL: 2**31 - 1,  # what a protobuf message may have
     CARD: 50_000_000,
@@ -45,6 +46,7 @@ MAX_BYTES = {
     PREDICTIONS: 500_000_000,
     GOLDEN: 50_000_000,
     UNKNOWN: 200_000_000,
+    NEIGHBOURS: 300_000_000,
     SUMS: 10_000,
     SIGNATURE: 1_000,
 }
@@ -77,6 +79,8 @@ class Bundle:
     """What the network answered where it was exported; None for a bundle from before this was kept."""
     unknown: Space | None = None
     """Where known photos lie, for the rule ``card.unknown``; None where the card has none."""
+    neighbours: Neighbours | None = None
+    """The training photos as codes; None for a bundle that carries none."""
 
 
 def read(path: Path) -> Bundle:
@@ -108,6 +112,7 @@ def read(path: Path) -> Bundle:
         predictions=predictions,
         golden=golden,
         unknown=unknown,
+        neighbours=_neighbours(contents.get(NEIGHBOURS), card),
     )
 
 
@@ -121,6 +126,7 @@ def write(
     predictions: Sequence[Prediction] | None = None,
     golden: Golden | None = None,
     unknown: Space | None = None,
+    neighbours: Neighbours | None = None,
 ) -> Bundle:
     """Write a bundle folder whole or not at all, then read it back. Raises FileExistsError."""
     if path.exists():
@@ -137,6 +143,8 @@ def write(
         contents[GOLDEN] = dump_golden(golden)
     if unknown is not None:
         contents[UNKNOWN] = dump_space(unknown)
+    if neighbours is not None:
+        contents[NEIGHBOURS] = dump_neighbours(neighbours)
     staging = path.with_name(f".{path.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -250,6 +258,15 @@ def _golden(data: bytes | None, card: ModelCard) -> Golden | None:
         )
     except ValueError as error:
         raise BundleError(f"{GOLDEN}: {error}") from error
+
+
+def _neighbours(data: bytes | None, card: ModelCard) -> Neighbours | None:
+    if data is None:
+        return None
+    try:
+        return parse_neighbours(data, num_classes=card.num_classes, embedding_dim=card.embedding_dim)
+    except ValueError as error:
+        raise BundleError(f"{NEIGHBOURS}: {error}") from error
 
 
 def _check_predictions(predictions: Predictions, evaluation: Evaluation) -> None:

@@ -5,6 +5,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _COLD, _HOT = np.array([24, 16, 60], np.float32), np.array([255, 196, 64], np.float32)
+_PHOTO = np.float32(0.55)
+"""Share of the photo in the picture; the rest is heat."""
+
+_COLDEST, _WARMER = (1 - _PHOTO) * _COLD, (1 - _PHOTO) * (_HOT - _COLD)
 
 
 def heat(features: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -24,9 +28,18 @@ def heated(image: NDArray[np.uint8], heat_map: NDArray[np.float32]) -> NDArray[n
     levels = Image.fromarray((heat_map * 255).astype(np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
     )
-    weight = np.asarray(levels, dtype=np.float32)[:, :, None] / 255.0
-    colour = _COLD * (1 - weight) + _HOT * weight
-    grey = image.astype(np.float32).mean(axis=2, keepdims=True)  # what is cold loses its colours too
-    blended = 0.55 * (image * weight + grey * (1 - weight)) + 0.45 * colour
-    drawn: NDArray[np.uint8] = np.clip(blended, 0, 255).astype(np.uint8)
+    weight_HW = np.asarray(levels, dtype=np.float32) / 255.0
+    planes = [
+        image[:, :, colour].astype(np.float32) for colour in range(3)
+    ]  # whole, they take seven times as long
+    grey_HW = (planes[0] + planes[1] + planes[2]) / np.float32(3)  # what is cold loses its colours too
+    drawn = np.empty_like(image)
+    for colour, plane_HW in enumerate(planes):
+        plane_HW -= grey_HW
+        plane_HW *= _PHOTO
+        plane_HW += _WARMER[colour]
+        plane_HW *= weight_HW
+        plane_HW += _PHOTO * grey_HW
+        plane_HW += _COLDEST[colour]
+        drawn[:, :, colour] = plane_HW
     return drawn

@@ -76,7 +76,7 @@ async def sessions(database_url: str) -> AsyncIterator[Sessions]:
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two versions of one tiny model, and one of another. Read only: tests that change it take ``store``."""
     folder = tmp_path_factory.mktemp("store")
-    write_tiny_bundle(folder, "tiny-moths", "1.0.0", seed=0)
+    write_tiny_bundle(folder, "tiny-moths", "1.0.0", seed=0, with_neighbours=True)
     write_tiny_bundle(folder, "tiny-moths", "1.1.0", seed=9)
     write_tiny_bundle(folder, "other-moths", "1.0.0", seed=2)
     return folder

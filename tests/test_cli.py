@@ -234,3 +234,32 @@ def test_every_command_shows_an_example() -> None:
 def test_every_setting_says_what_it_is() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
+
+
+def test_checklists_are_tried_out_added_listed_and_ended(registered: Server, tmp_path: Path) -> None:
+    file = tmp_path / "meadow.csv"
+    file.write_text("scientific_name,weeks\nAurelia viridis,20-30\nCandela striatta,\n")
+    words = ("checklist", "add", "tiny-moths", str(file), "--name", "meadow")
+    place = ("--latitude", "47.2", "--longitude", "11.4", "--radius-km", "20")
+    tried = registered.run(*words, *place, "--dry-run")
+    assert "1 of 2 names are species of tiny-moths 1.0.0 (7 species)." in tried.stdout
+    assert "row 3: Candela striatta is not one of them; nearest: Candela striata" in tried.stdout
+    assert "Nothing was kept." in tried.stdout
+    half = registered.run(*words, "--latitude", "47.2")
+    assert half.returncode == 1
+    assert "give all three or none" in half.stderr
+    assert "revision 1, is in use" in registered.run(*words, *place).stdout
+    again = registered.run(*words, *place)
+    assert (again.returncode, "already" in again.stderr) == (1, True)
+    assert "revision 2, is in use" in registered.run(*words, "--replace").stdout
+    (entry,) = json.loads(registered.run("checklist", "list", "tiny-moths", "--json").stdout)
+    assert (entry["name"], entry["place"], entry["num_species"]) == ("meadow", None, 2)
+    assert entry["created_by"].startswith("command line (")
+    assert (
+        "20 km around 47.2, 11.4, ended"
+        in registered.run("checklist", "list", "tiny-moths", "--ended").stdout
+    )
+    assert "is not used any more" in registered.run("checklist", "end", "tiny-moths", "meadow").stdout
+    assert registered.run("checklist", "end", "tiny-moths", "meadow").returncode == 1
+    missing = registered.run("checklist", "add", "tiny-moths", str(tmp_path / "no.csv"), "--name", "x")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (1, False)

@@ -15,17 +15,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from PIL import Image
 
 from models import bundle, decision, metrics
 from models.card import Calibration, Figure, ModelCard, Provenance
 from models.golden import Golden, draw
 from models.groups import choose_rule
+from models.neighbours import Neighbours, encode_photos
 from models.predictions import Prediction
 from models.preprocess import Preprocessing, fit
 from models.prototypes import AddingRule
 from models.taxonomy import Taxon
 from models.unknown import Space, UnknownRule
-from tests.drawn_photos import draw_moth
+from tests.drawn_photos import draw_moth, encode
 from training.adding import fit_adding, try_adding
 from training.inference import Answers
 from training.outsiders import DRAWN_KINDS, DrawnPictures
@@ -104,6 +106,7 @@ def write_tiny_bundle(
     with_predictions: bool = True,
     with_unknown: bool = False,
     with_golden: bool = True,
+    with_neighbours: bool = False,
 ) -> Path:
     """Write the bundle to ``store/name/version`` and return that folder. Another ``seed``, other weights.
 
@@ -159,6 +162,7 @@ def write_tiny_bundle(
         predictions=_predictions(probabilities, labels) if with_predictions else None,
         unknown=unknown[1] if unknown else None,
         golden=_golden(seed) if with_golden else None,
+        neighbours=_neighbours(graph) if with_neighbours else None,
     )
     return path
 
@@ -184,6 +188,14 @@ def _unknown(graph: bytes) -> tuple[UnknownRule, Space, AddingRule | None]:
     fitted_on = "drawn moths, not fitted to"
     adding = fit_adding([try_adding(trained, known, held_out_labels)], fitted_on=fitted_on, loss=0.01)
     return fit_rule(seen, groups, fitted_on=fitted_on), trained.space, adding
+
+
+def _neighbours(graph: bytes) -> Neighbours:
+    """The drawn training moths, each with a small picture of it."""
+    images, labels = drawn_inputs(TRAINING_COUNTS, first_seed=0)
+    pictures = [encode(Image.fromarray(image).resize((96, 96))) for image in images]
+    references = [f"{TAXA[label].label}/{number}.jpg" for number, label in enumerate(labels)]
+    return encode_photos(_run(graph, images, "embedding"), labels, references, pictures)
 
 
 def _predictions(

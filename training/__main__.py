@@ -8,7 +8,9 @@ from typing import Annotated, cast, get_args
 import typer
 
 from models import bundle
+from models.target_prior import UNLISTED
 from models.views import Views
+from training.checklist_prior import evaluate_with_checklist
 from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
 from training.config import apply_overrides
@@ -167,6 +169,15 @@ def evaluate(
         str, typer.Option(help="Answer for this class prior: uniform, or a JSON file of label to share.")
     ] = "",
     views: WantedViews = "",
+    prior: Annotated[
+        Path | None, typer.Option(help="Answer for the species of this list: a CSV as the service takes it.")
+    ] = None,
+    week: Annotated[
+        int | None, typer.Option(min=1, max=53, help="ISO week of the photos, for a list with weeks.")
+    ] = None,
+    unlisted_weight: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of what the list leaves out; 0: never.")
+    ] = UNLISTED,
     as_json: AsJson = False,
 ) -> None:
     """Judge a run or a bundle on one split: a table, and for a run its evaluation-SPLIT.json; several runs are judged
@@ -175,6 +186,15 @@ def evaluate(
     Example: python -m training evaluate runs/mine --data data/mine --split test
     """
     dataset = read_dataset(data)
+    if prior is not None:
+        if target_prior:
+            raise ValueError("--prior and --target-prior are two answers to one question: give one of them")
+        judged = evaluate_with_checklist(models, dataset, split, prior, week=week, unlisted=unlisted_weight)
+        told = "\n".join([table(judged.evaluation), *judged.lines])
+        typer.echo(judged.evaluation.model_dump_json(indent=1) if as_json else told)
+        return
+    if week is not None:
+        raise ValueError("--week goes with --prior: give the list that it is a week of")
     log_target_C = read_target(target_prior, dataset.labels) if target_prior else None
     evaluation = evaluate_models(models, dataset, split, log_target_C, _views(views) if views else None)
     one_run = len(models) == 1 and not (models[0] / bundle.CARD).exists()

@@ -40,6 +40,7 @@ from training.figures import card_figures
 from training.golden import golden_answers
 from training.inference import evaluation_cache, network_logits, places_of
 from training.judged import CALIBRATED_ON
+from training.neighbours import neighbours_of
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
@@ -176,6 +177,7 @@ def export(
         predictions=judgement.predictions,
         golden=golden_answers(onnx, config.size_px),
         unknown=judgement.space,
+        neighbours=neighbours_of(onnx, dataset, cache, licence=text.data_licence),
     )
 
 

@@ -48,7 +48,7 @@ def evaluate_models(
     if not samples:
         raise ValueError(f"{dataset.folder}: no photo is in split {split!r}")
     with_trust = split not in SEEN and log_target_C is None
-    answered = _answers(models, dataset, split, views, calibrate=with_trust)
+    answered = answers_of(models, dataset, split, views, calibrate=with_trust)
     logits_NC = answered.logits_NC
     if log_target_C is not None:
         logits_NC = answer_for(logits_NC, answered.log_prior_C, log_target_C)
@@ -60,7 +60,7 @@ def evaluate_models(
     return evaluation.model_copy(update={"unknown": report})
 
 
-class _Answered(NamedTuple):
+class Answered(NamedTuple):
     """Logits, log of the prior in them where it is known, how they are read, and what else is told where it is."""
 
     logits_NC: NDArray[np.float64]
@@ -70,9 +70,10 @@ class _Answered(NamedTuple):
     embedded: Embedded | None = None
 
 
-def _answers(
-    models: list[Path], dataset: Dataset, split: str, views: Views | None, *, calibrate: bool
-) -> _Answered:
+def answers_of(
+    models: list[Path], dataset: Dataset, split: str, views: Views | None = None, *, calibrate: bool
+) -> Answered:
+    """What models answer for a split. ``views`` None: as a bundle's card says, one of each photo for runs."""
     samples, calibration = dataset.split(split), dataset.split("val") if calibrate else ()
     places = places_of(dataset, samples)
     if len(models) == 1 and (models[0] / bundle.CARD).exists():
@@ -82,7 +83,7 @@ def _answers(
     everything = [*places, *places_of(dataset, calibration)]
     logits_NC, prior_C = ensemble_logits(models, dataset, everything, views or "one")
     fitted = _fitted(logits_NC[len(places) :], dataset, calibration, prior_C)
-    return _Answered(logits_NC[: len(places)], prior_C, fitted)
+    return Answered(logits_NC[: len(places)], prior_C, fitted)
 
 
 def _run_answers(
@@ -91,11 +92,11 @@ def _run_answers(
     samples: tuple[Sample, ...],
     calibration: tuple[Sample, ...],
     views: Views,
-) -> _Answered:
+) -> Answered:
     asked = ask_run(run, dataset, views)
     answers = asked.ask(asked.photos, places_of(dataset, samples))
     if not calibration:
-        return _Answered(answers.logits_NC, asked.log_prior_C, NOTHING_FITTED)
+        return Answered(answers.logits_NC, asked.log_prior_C, NOTHING_FITTED)
     validated = asked.ask(asked.photos, places_of(dataset, calibration))
     fitted = _fitted(validated.logits_NC, dataset, calibration, asked.log_prior_C)
     size_px, labels_N = asked.wanted.size_px, class_indices(dataset, calibration)
@@ -105,7 +106,7 @@ def _run_answers(
     part = unknown and judged_part(
         asked.ask, unknown, answers, class_indices(dataset, samples), drawn_outsiders(size_px)
     )
-    return _Answered(answers.logits_NC, asked.log_prior_C, fitted, part, answers.embedded)
+    return Answered(answers.logits_NC, asked.log_prior_C, fitted, part, answers.embedded)
 
 
 def _fitted(
@@ -128,7 +129,7 @@ def _fitted(
 
 def _bundle_answers(
     model: Path, dataset: Dataset, samples: tuple[Sample, ...], views: Views | None, *, judge: bool
-) -> _Answered:
+) -> Answered:
     read = bundle.read(model)
     if views not in (None, read.card.views):
         raise ValueError(
@@ -145,4 +146,4 @@ def _bundle_answers(
         class_indices(dataset, samples),
         drawn_outsiders(asked.wanted.size_px),
     )
-    return _Answered(answers.logits_NC, asked.log_prior_C, Fitted.of_card(read.card), part)
+    return Answered(answers.logits_NC, asked.log_prior_C, Fitted.of_card(read.card), part)

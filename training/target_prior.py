@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import ModelCard
+from models.target_prior import log_prior_left
 from training.post_hoc import adjust_logits
 
 UNIFORM = "uniform"
@@ -45,10 +46,7 @@ def read_target(word: str, labels: Sequence[str]) -> NDArray[np.float64]:
 
 def prior_of_card(card: ModelCard) -> NDArray[np.float64] | None:
     """log of the prior in a bundle's logits [C], up to a constant; None where the card cannot say."""
-    if card.logit_prior == "partial":
-        return None
-    log_counts_C: NDArray[np.float64] = np.log(np.array(card.training_counts, dtype=np.float64))
-    return log_counts_C if card.logit_prior == "training" else np.zeros_like(log_counts_C)
+    return None if card.logit_prior == "partial" else log_prior_left(card.logit_prior, card.training_counts)
 
 
 def answer_for(

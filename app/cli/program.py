@@ -6,7 +6,7 @@ from functools import partial
 
 import typer
 
-from app.cli import accounts, adding, adding_species, models
+from app.cli import accounts, adding, adding_species, checklists, models
 from app.cli.session import address, command_settings, upgrade_database
 from app.db.migrate import MigrationError
 from app.db.session import refusal_of
@@ -27,7 +27,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
-for name, group in (("db", db), ("admin", accounts.admin), ("model", models.model), ("key", accounts.key)):
+_GROUPS = {
+    "db": db,
+    "admin": accounts.admin,
+    "model": models.model,
+    "checklist": checklists.checklist,
+    "key": accounts.key,
+}
+for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 adding.add_commands(models.model, accounts.key)
 adding_species.add_commands(models.model)

@@ -10,7 +10,11 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.db import checklist_table
 from app.db.session import lock_connection
+
+TABLES = (checklist_table.ChecklistRow,)
+"""Tables beside ``app.db.tables``: importing them makes them part of the metadata."""
 
 _MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

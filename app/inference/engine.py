@@ -15,7 +15,9 @@ from models.bundle import Bundle
 from models.card import ModelCard
 from models.conformal import SetRule
 from models.decision import RollUp
+from models.evidence import Confusions, confusions_by_label
 from models.metrics import Evaluation
+from models.neighbours import Neighbours
 from models.unknown import UnknownJudge
 from models.views import Views, over_views, with_views
 
@@ -36,6 +38,8 @@ class DeployedModel:
     """What its prediction sets promise; None for a card without conformal tables."""
     training_counts: NDArray[np.int64]
     """The card's, as an array: of thousands of species, a tuple costs a request a millisecond."""
+    confusions: Confusions
+    neighbours: Neighbours | None
     session: OnnxSession
     runner: Runner
     unknown: UnknownJudge | None = None
@@ -91,6 +95,8 @@ class Engine:
             rollup=RollUp(card.taxa),
             set_rule=SetRule(card.conformal[0], card.training_counts) if card.conformal else None,
             training_counts=np.array(card.training_counts, dtype=np.int64),
+            confusions=confusions_by_label(bundle.evaluation),
+            neighbours=bundle.neighbours,
             session=session,
             runner=runner,
             unknown=_unknown_judge(bundle),

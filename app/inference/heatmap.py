@@ -18,11 +18,16 @@ METHOD = (
     "the head's weights): how much each place added to what tells species apart, not for which one it spoke."
 )
 
+NUM_COLOURS = 256
+
 
 def heatmap_base64(
     image: NDArray[np.uint8], features: NDArray[np.float32], embedding: NDArray[np.float32]
 ) -> str:
     """PNG for one photo: model input [H, W, 3], features [D, h, w], embedding [D]."""
+    picture = Image.fromarray(heated(image, heat(features, embedding)))
     out = BytesIO()
-    Image.fromarray(heated(image, heat(features, embedding))).save(out, "PNG")
+    # A palette, packed lightly, takes 3 ms of a core at 320 px; full colours, packed well, took 38.
+    palette = picture.quantize(NUM_COLOURS, method=Image.Quantize.FASTOCTREE)
+    palette.save(out, "PNG", compress_level=1)
     return base64.b64encode(out.getvalue()).decode("ascii")

@@ -4,13 +4,14 @@ Every ``probability`` is a calibrated one, in 0 to 1; a raw model output is a ``
 """
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.conformal import SetScore
 from models.decision import DecisionKind
+from models.evidence import NOTHING, Exchanged
 from models.groups import Group
 from models.metrics import SpeciesMetrics
 from models.photo_faults import PhotoFault
@@ -81,6 +82,13 @@ class DecisionAnswer(_Answer):
     ] = None
 
 
+class Confusion(_Answer):
+    """A species that another one was exchanged with on the test images."""
+
+    label: str
+    num_images: Annotated[int, Field(description="Test images that were exchanged in this direction.")]
+
+
 class Evidence(_Answer):
     """How this species did on the test images of the bundle. Null where there were none: never 0."""
 
@@ -98,10 +106,21 @@ class Evidence(_Answer):
     ] = None
     num_predicted: Annotated[int | None, Field(description="Test images that were given this name.")] = None
     num_test_images: int
-    confused_with: Annotated[tuple[str, ...], Field(description="Labels it is taken for, most often first.")]
+    confused_with: Annotated[
+        tuple[str, ...],
+        Field(description="Labels it was exchanged with, in either direction, most often first."),
+    ]
+    named_as: Annotated[
+        tuple[Confusion, ...],
+        Field(description="Names that test images of this species got instead of its own, most often first."),
+    ] = ()
+    given_to: Annotated[
+        tuple[Confusion, ...],
+        Field(description="Species whose test images were given this name, most often first."),
+    ] = ()
 
     @classmethod
-    def of(cls, metrics: SpeciesMetrics) -> "Evidence":
+    def of(cls, metrics: SpeciesMetrics, exchanged: Exchanged = NOTHING) -> "Evidence":
         """The evidence that a bundle's evaluation holds for one species."""
         return cls(
             recall=metrics.recall.value if metrics.recall else None,
@@ -111,6 +130,8 @@ class Evidence(_Answer):
             num_predicted=metrics.num_predicted,
             num_test_images=metrics.num_test_images,
             confused_with=metrics.confused_with,
+            named_as=tuple(Confusion(label=label, num_images=num) for label, num in exchanged.named_as),
+            given_to=tuple(Confusion(label=label, num_images=num) for label, num in exchanged.given_to),
         )
 
 
@@ -132,6 +153,9 @@ class Prediction(_Answer):
         Field(
             description="Photos that it was added from without training, so not tested; null for a trained one."
         ),
+    ] = None
+    probability_without_checklist: Annotated[
+        Probability | None, Field(description="Before the checklist; null where none was applied.")
     ] = None
 
 
@@ -207,15 +231,61 @@ class ImageAnswer(_Answer):
     ]
 
 
+class ListedName(_Answer):
+    """A species, and what a list did to it."""
+
+    label: str
+    scientific_name: str | None
+    probability_without_checklist: Probability
+    probability_with_checklist: Probability
+
+
+class ChecklistUse(_Answer):
+    """The checklist that held for this answer, and what it changed."""
+
+    id: UUID
+    name: str
+    revision: Annotated[int, Field(description="Lists are immutable; each replacement is one more.")]
+    basis: Annotated[
+        Literal["place", "season", "name"],
+        Field(
+            description="Why: the photo lies in its circle, the photo has a date, or the request names it."
+        ),
+    ]
+    week: Annotated[
+        int | None, Field(description="ISO week of the photo; null: every week of the list counts.")
+    ]
+    applied: Annotated[
+        bool, Field(description="False where the list expects no species of the model in that week.")
+    ]
+    num_expected: Annotated[int, Field(description="Species of the model that it expects then.")]
+    prior_power_removed: Annotated[
+        float,
+        Field(
+            description="Power of the training count that was taken out: 0, 0.5 or 1, by the card's `logit_prior`."
+        ),
+    ]
+    top_before: ListedName
+    top_after: ListedName
+    reason: Annotated[str, Field(description="What the list did, in a sentence or two.")]
+
+
 class NearestImage(_Answer):
     """A training image near to the photo."""
 
     label: str
+    scientific_name: str | None = None
     similarity: Annotated[float, Field(ge=-1, le=1, description="Cosine of the two embeddings.")]
+    reference: Annotated[
+        str | None, Field(description="Where the image comes from: its path or address in the training data.")
+    ] = None
+    thumbnail_jpeg_base64: Annotated[
+        str | None, Field(description="Small JPEG, only where the data's licence lets images be shown.")
+    ] = None
 
 
 class Explanation(_Answer):
-    """Where the model looked, for the first photo."""
+    """Where the model looked, for the first photo, and which training images are like it."""
 
     heatmap_png_base64: Annotated[
         str, Field(description="PNG: the model's own view of the photo, with the heat laid over it.")
@@ -223,8 +293,11 @@ class Explanation(_Answer):
     heatmap_method: Annotated[str, Field(description="What the heat is, in one sentence.")]
     nearest: Annotated[
         tuple[NearestImage, ...],
-        Field(description="Nearest training images; empty where the bundle carries none, as today's do."),
+        Field(description="Nearest training images; empty where the bundle carries none."),
     ] = ()
+    nearest_method: Annotated[
+        str | None, Field(description="What nearest means, or why there are none, in a sentence.")
+    ] = None
 
 
 class IdentifyAnswer(_Answer):
@@ -238,3 +311,7 @@ class IdentifyAnswer(_Answer):
     prediction_set: PredictionSet
     images: tuple[ImageAnswer, ...]
     explanation: Explanation | None
+    checklist: Annotated[
+        ChecklistUse | None,
+        Field(description="The checklist that held; null where none did or the request refused it."),
+    ] = None

@@ -8,7 +8,7 @@ import asyncio
 from app.inference.decode import DecodePool
 from app.inference.engine import DeployedModel, Engine
 from app.services.answers import IdentifyAnswer
-from app.services.identify import IdentifyRequest, IdentifyService, KeepsNone
+from app.services.identify import IdentifyRequest, IdentifyService, KeepsNone, KnowsChecklists
 from models.bundle import Bundle
 from models.preprocess import PhotoLimits
 
@@ -38,10 +38,10 @@ class BesideDecoder:
 class Beside:
     """Versions that answer to nobody, at most one of each model. ``close`` when nothing runs any more."""
 
-    def __init__(self, decoder: BesideDecoder, provider: str) -> None:
+    def __init__(self, decoder: BesideDecoder, provider: str, lists: KnowsChecklists) -> None:
         self._decoder = decoder
         self._engine = Engine(provider=provider, num_threads=1, gives_way=True)
-        self._service = IdentifyService(self._engine, decoder.pool, KeepsNone())
+        self._service = IdentifyService(self._engine, decoder.pool, KeepsNone(), lists)
 
     async def load(self, bundle: Bundle) -> None:
         """Load a version, in place of another one of its model. Raises ProviderUnavailable, OSError."""

@@ -20,9 +20,13 @@ from app.services.answers import (
     ImageAnswer,
     Prediction,
 )
+from app.services.checklist_choice import Chosen, apply_checklist, week_of
 from app.services.prediction_sets import prediction_set
 from app.services.unknown import settle_unknown
 from models import decision
+from models.evidence import NOTHING
+from models.exif import PhotoMetadata
+from models.target_prior import Matched
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,19 @@ def compose(
     coverage: float,
     sighting: Sighting,
     explanation: Explanation | None,
+    listed: tuple[Chosen, Matched] | None = None,
 ) -> IdentifyAnswer:
-    """The answer for N photos of one animal. logits: float32 [N, C], embeddings: float32 [N, D]."""
+    """The answer for N photos of one animal. logits: float32 [N, C], embeddings: float32 [N, D].
+
+    ``listed``: the checklist that holds. It comes after the calibration and before everything that is decided.
+    """
     each = decision.calibrated(logits, deployed.card.calibration, deployed.training_counts)
-    combined = decision.combine_photos(each) if len(each) > 1 else each[0]
+    unlisted = decision.combine_photos(each) if len(each) > 1 else each[0]
+    combined, use = (
+        apply_checklist(listed[0], listed[1], deployed.card, unlisted)
+        if listed is not None
+        else (unlisted, None)
+    )
     scores = logits.mean(axis=0)
     decided, unknown = settle_unknown(
         deployed.unknown,
@@ -85,16 +98,43 @@ def compose(
             unknown=unknown,
         ),
         predictions=tuple(
-            _prediction(deployed, index, float(combined[index]), float(scores[index]))
+            _prediction(
+                deployed,
+                index,
+                float(combined[index]),
+                float(scores[index]),
+                float(unlisted[index]) if use else None,
+            )
             for index in decision.top_k(combined, top_k)
         ),
-        prediction_set=prediction_set(deployed, combined, coverage, num_photos=len(photos)),
+        prediction_set=prediction_set(
+            deployed, combined, coverage, num_photos=len(photos), listed=bool(use and use.applied)
+        ),
         images=tuple(_image(photo, sighting) for photo in photos),
         explanation=explanation,
+        checklist=use,
     )
 
 
-def _prediction(deployed: DeployedModel, index: int, probability: float, score: float) -> Prediction:
+def seen_at(
+    photos: Sequence[DecodedPhoto], sighting: Sighting
+) -> tuple[tuple[float, float] | None, int | None]:
+    """Position and ISO week of a sighting: as the request says, else of the first photo whose EXIF says it."""
+    known: list[Sighting | PhotoMetadata] = [sighting, *(photo.info.metadata for photo in photos)]
+    position = next(
+        (
+            (each.decimal_latitude, each.decimal_longitude)
+            for each in known
+            if each.decimal_latitude is not None and each.decimal_longitude is not None
+        ),
+        None,
+    )
+    return position, next((week_of(each.event_date) for each in known if each.event_date is not None), None)
+
+
+def _prediction(
+    deployed: DeployedModel, index: int, probability: float, score: float, without_checklist: float | None
+) -> Prediction:
     species = deployed.evaluation.species[index]
     prototype = deployed.card.prototype(species.label)
     return Prediction(
@@ -103,8 +143,9 @@ def _prediction(deployed: DeployedModel, index: int, probability: float, score: 
         score=score,
         group=species.group,
         training_count=species.training_count,
-        evidence=Evidence.of(species),
+        evidence=Evidence.of(species, deployed.confusions.get(species.label, NOTHING)),
         added_from=prototype.num_photos if prototype else None,
+        probability_without_checklist=without_checklist,
     )
 
 

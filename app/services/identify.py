@@ -29,11 +29,14 @@ from app.errors import (
 from app.inference.decode import DecodePool, DecoderStopped
 from app.inference.decode_process import DecodedPhoto, OnPixels
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
-from app.inference.heatmap import METHOD, heatmap_base64
-from app.services.answers import Explanation, IdentifyAnswer
-from app.services.compose import SeenPhoto, Sighting, compose
+from app.services.answers import IdentifyAnswer
+from app.services.checklist_choice import ActiveChecklist, Chosen, check_asked, choose
+from app.services.checklists import NO_LIST
+from app.services.compose import SeenPhoto, Sighting, compose, seen_at
+from app.services.explain import explain
 from app.services.prediction_sets import COVERAGE
 from models import preprocess
+from models.target_prior import Matched, match_species
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,10 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class IdentifyRequest:
-    """Photos of one animal, and how the answer is wanted. ``reliability`` None: as the card says."""
+    """Photos of one animal, and how the answer is wanted. ``reliability`` None: as the card says.
+
+    ``prior``: the name of a checklist; ``none`` for none, None or ``auto`` for the one that holds there and then.
+    """
 
     photos: tuple[bytes, ...]
     model: str | None = None
@@ -55,6 +61,7 @@ class IdentifyRequest:
     reliability: float | None = None
     coverage: float = COVERAGE
     explain: bool = False
+    prior: str | None = None
     sighting: Sighting = field(default_factory=Sighting)
     user_id: UUID | None = None
     idempotency: Idempotency | None = None
@@ -92,6 +99,30 @@ class KeepsNone:
         return ""
 
 
+class KnowsChecklists(Protocol):
+    """Which checklists hold."""
+
+    async def of(self, model: str) -> tuple[ActiveChecklist, ...]:
+        """The lists of a model that are in use."""
+        ...
+
+    async def matched(self, active: ActiveChecklist, deployed: DeployedModel) -> Matched:
+        """A list beside the species of a version."""
+        ...
+
+
+class NoChecklists:
+    """For answers that are the model's alone."""
+
+    async def of(self, model: str) -> tuple[ActiveChecklist, ...]:
+        """None are in use."""
+        return ()
+
+    async def matched(self, active: ActiveChecklist, deployed: DeployedModel) -> Matched:
+        """As for every list."""
+        return match_species(active.species, deployed.card.taxa)
+
+
 class IdentifyService:
     """Names animals with what is deployed, and keeps what it answered."""
 
@@ -100,12 +131,14 @@ class IdentifyService:
         engine: Engine,
         decoder: DecodePool,
         photo_files: KeepsPhotos,
+        lists: KnowsChecklists,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
         self._decoder = decoder
         self._photo_files = photo_files
+        self._lists = lists
         self._now = now
 
     async def replay(self, session: AsyncSession, idempotency: Idempotency) -> str | None:
@@ -123,6 +156,7 @@ class IdentifyService:
         Raises NotFound, NoModelDeployed, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto, DiskFull, Busy.
         """
         deployed = self._deployed(request.model)
+        lists = await self._lists_for(request, deployed)
         several = len(request.photos) > 1
         seen = await asyncio.gather(
             *(
@@ -131,7 +165,11 @@ class IdentifyService:
             )
         )
         reliability = request.reliability or deployed.card.reliability
-        explanation = await _explain(seen[0]) if request.explain else None
+        explanation = (
+            await asyncio.to_thread(explain, seen[0].photo, seen[0].outputs, deployed)
+            if request.explain
+            else None
+        )
         answer = compose(
             uuid4(),
             self._now(),
@@ -144,6 +182,7 @@ class IdentifyService:
             coverage=request.coverage,
             sighting=request.sighting,
             explanation=explanation,
+            listed=await self._listed(request, deployed, lists, [each.photo for each in seen]),
         )
         names = [each.stored_name for each in seen]
         return Answered(answer, _new(answer, names, request, reliability))
@@ -156,6 +195,28 @@ class IdentifyService:
         if kept.body_sha256 != answered.new.body_sha256:
             raise _key_taken()
         return kept.response
+
+    async def _lists_for(
+        self, request: IdentifyRequest, deployed: DeployedModel
+    ) -> tuple[ActiveChecklist, ...]:
+        """The lists that could hold. A name that is none of them is refused before anything is decoded."""
+        if request.prior == NO_LIST:
+            return ()
+        lists = await self._lists.of(deployed.card.name)
+        check_asked(lists, request.prior, deployed.card.name)
+        return lists
+
+    async def _listed(
+        self,
+        request: IdentifyRequest,
+        deployed: DeployedModel,
+        lists: tuple[ActiveChecklist, ...],
+        photos: list[DecodedPhoto],
+    ) -> tuple[Chosen, Matched] | None:
+        """The list that holds for these photos, beside the species of the version that answers."""
+        position, week = seen_at(photos, request.sighting)
+        chosen = choose(lists, request.prior, position, week)
+        return None if chosen is None else (chosen, await self._lists.matched(chosen.active, deployed))
 
     def _deployed(self, name: str | None) -> DeployedModel:
         try:
@@ -195,15 +256,6 @@ class IdentifyService:
             raise UndecodablePhoto(f"{name}{error}") from error
         except DecoderStopped as error:
             raise Busy("This service is stopping; nothing was identified.") from error
-
-
-async def _explain(seen: _Seen) -> Explanation:
-    outputs = seen.outputs
-    assert outputs.features is not None
-    heatmap = await asyncio.to_thread(
-        heatmap_base64, seen.photo.pixels, outputs.features[0], outputs.embedding[0]
-    )
-    return Explanation(heatmap_png_base64=heatmap, heatmap_method=METHOD)
 
 
 def _new(

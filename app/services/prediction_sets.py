@@ -14,11 +14,17 @@ COVERAGE = 0.9
 
 
 def prediction_set(
-    deployed: DeployedModel, probabilities: NDArray[np.float64], coverage: float, *, num_photos: int = 1
+    deployed: DeployedModel,
+    probabilities: NDArray[np.float64],
+    coverage: float,
+    *,
+    num_photos: int = 1,
+    listed: bool = False,
 ) -> PredictionSet:
     """The set by the card's conformal table, else by summed probability, which promises nothing.
 
-    The table was fitted on single photos: of several photos together the same sets are given without a promise.
+    The table was fitted on single photos, without a checklist: of several photos together, and of probabilities that a
+    list changed (``listed``), the same sets are given without a promise.
     """
     rule = deployed.set_rule
     if rule is None:
@@ -29,12 +35,15 @@ def prediction_set(
             taxa=_taxa(deployed, decision.prediction_set(probabilities, coverage)),
         )
     everything = rule.table.quantile(coverage) is None
-    report = None if everything or num_photos > 1 else measured(deployed.evaluation, rule, coverage)
+    as_fitted = num_photos == 1 and not listed
+    report = None if everything or not as_fitted else measured(deployed.evaluation, rule, coverage)
     chosen = [] if everything else decision.prediction_set(probabilities, coverage, rule)
     return PredictionSet(
         coverage=coverage,
-        promised=everything or num_photos == 1,
-        promise=_promise(rule, coverage, num_photos=num_photos, everything=everything),
+        promised=everything or as_fitted,
+        promise=rule.table.sentence(coverage)
+        if everything or as_fitted
+        else _no_promise(coverage, num_photos, listed=listed),
         score=rule.table.score,
         num_calibration_images=rule.table.num_images,
         everything=everything,
@@ -52,13 +61,14 @@ def measured(evaluation: Evaluation, rule: SetRule, coverage: float) -> SetRepor
     return None
 
 
-def _promise(rule: SetRule, coverage: float, *, num_photos: int, everything: bool) -> str:
-    if num_photos > 1 and not everything:
-        return (
-            f"Fitted for {coverage:.0%} of single photos; for {num_photos} photos together nothing is promised, "
-            "and the right species may be in the set more or less often."
-        )
-    return rule.table.sentence(coverage)
+def _no_promise(coverage: float, num_photos: int, *, listed: bool) -> str:
+    new = [f"for {num_photos} photos together"] if num_photos > 1 else []
+    new += ["under a checklist"] if listed else []
+    alone = "single photos without a checklist" if listed else "single photos"
+    return (
+        f"Fitted for {coverage:.0%} of {alone}; {' and '.join(new)} nothing is promised, and the right species "
+        "may be in the set more or less often."
+    )
 
 
 def _taxa(deployed: DeployedModel, indices: list[int]) -> tuple[SetTaxon, ...]:

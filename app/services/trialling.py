@@ -23,7 +23,7 @@ from app.db.tables import utc_now
 from app.db.trial_tables import TrialRow, TrialState
 from app.errors import AppError, PhotoTooLarge, UndecodablePhoto, UnsupportedPhoto
 from app.services.beside import Beside, BesideDecoder
-from app.services.identify import IdentifyRequest
+from app.services.identify import IdentifyRequest, NoChecklists
 from app.services.papers import read_registered
 from app.services.photo_set import LabelledPhoto, read_photo, read_set
 from app.services.registry import get_version
@@ -131,7 +131,7 @@ class Trialling:
         new, old = [await self._bundle(row, version) for version in (row.version, row.reference)]
         known = {taxon.label for each in (new, old) for taxon in each.card.taxa}
         photos = await asyncio.to_thread(read_set, folder / SET, known, self.settings.max_photo_bytes)
-        versions = [Beside(self.decoder, self.settings.provider) for _ in (new, old)]
+        versions = [Beside(self.decoder, self.settings.provider, NoChecklists()) for _ in (new, old)]
         try:
             for version, bundle in zip(versions, (new, old), strict=True):
                 await version.load(bundle)

@@ -6,6 +6,13 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
+from app.web.explanation_view import (
+    ChecklistUseView,
+    ExplanationView,
+    checklist_use_view,
+    exchanged_view,
+    explanation_view,
+)
 from app.web.formatting import added_words, count_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
 from app.web.set_view import SetView, set_view
@@ -43,6 +50,9 @@ class CandidateView:
     recall: str
     precision: str | None
     confused_with: tuple[TaxonName, ...]
+    named_as: tuple[tuple[TaxonName, str], ...]
+    given_to: tuple[tuple[TaxonName, str], ...]
+    without_checklist: str | None
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ class IdentificationView:
     candidates: tuple[CandidateView, ...]
     set: SetView
     group_rule: str
+    checklist: ChecklistUseView | None
+    explanation: ExplanationView | None
     announcement: str
 
 
@@ -115,6 +127,8 @@ def identification_view(
         candidates=candidates[1:] if named else candidates,
         set=set_view(answer.prediction_set, known),
         group_rule=group_rule,
+        checklist=checklist_use_view(answer.checklist),
+        explanation=explanation_view(answer, known),
         announcement=_announcement(answer.decision, name),
     )
 
@@ -246,6 +260,11 @@ def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> Candid
         else added_words(prediction.added_from),
         precision=_precision(prediction.evidence),
         confused_with=names_of(prediction.evidence.confused_with, known),
+        named_as=exchanged_view(prediction.evidence.named_as, known),
+        given_to=exchanged_view(prediction.evidence.given_to, known),
+        without_checklist=None
+        if prediction.probability_without_checklist is None
+        else probability_words(prediction.probability_without_checklist),
     )
 
 

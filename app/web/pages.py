@@ -29,7 +29,8 @@ from app.web.views import IdentificationsView, IdentifyView, ModelChoice
 from models.card import ModelCard
 
 PAGE_SIZE = 24
-FORM_FIELDS = ("image", "model", "together")
+ASKED_FIELDS = ("model", "explain", "prior", "event_date", "decimal_latitude", "decimal_longitude")
+FORM_FIELDS = ("image", "together", *ASKED_FIELDS)
 
 router = APIRouter(include_in_schema=False)
 
@@ -87,7 +88,8 @@ async def identify_by_form(
         photos = [photo.data for photo in upload.photos if photo.data]  # a field left empty is sent as b""
         together = ("together", "true") in upload.fields
         animals = _animals(photos, together)
-        parameters = read_parameters([], [field for field in upload.fields if field[0] == "model"])
+        told = [(name, value) for name, value in upload.fields if name in ASKED_FIELDS and value]
+        parameters = read_parameters([], told)
         asked = [replace(parameters.request(animal), user_id=caller.user_id) for animal in animals]
         if len(asked) == 1:
             answer = IdentifyAnswer.model_validate_json(await answers.one(asked[0]))

@@ -50,7 +50,11 @@ class PredictParameters(BaseModel):
     ] = COVERAGE
     decimal_latitude: Annotated[
         float | None,
-        Field(ge=-90, le=90, description="WGS 84. Saved with the answer; does not change the naming (yet)."),
+        Field(
+            ge=-90,
+            le=90,
+            description="WGS 84; else as the photo's EXIF says. A checklist of that place is used.",
+        ),
     ] = None
     decimal_longitude: Annotated[
         float | None, Field(ge=-180, le=180, description="WGS 84. Goes with `decimal_latitude`.")
@@ -58,9 +62,19 @@ class PredictParameters(BaseModel):
     event_date: Annotated[
         datetime | date | None,
         BeforeValidator(_iso_date, json_schema_input_type=str | None),
-        Field(description="ISO 8601 date or time. Saved with the answer; does not change the naming (yet)."),
+        Field(description="ISO 8601 date or time; else as the photo's EXIF says. Checklists go by its week."),
     ] = None
-    explain: Annotated[bool, Field(description="Adds a heatmap of the first photo.")] = False
+    explain: Annotated[
+        bool, Field(description="Adds a heatmap of the first photo and the training images nearest to it.")
+    ] = False
+    prior: Annotated[
+        str | None,
+        Field(
+            max_length=100,
+            description="Which checklist holds: its name, `none`, or `auto` (also where silent) for the one of the "
+            "photo's place, else of its season.",
+        ),
+    ] = None
 
     def request(self, photos: tuple[bytes, ...]) -> IdentifyRequest:
         """What is asked of these photos of one animal."""
@@ -71,12 +85,14 @@ class PredictParameters(BaseModel):
             reliability=self.reliability,
             coverage=self.coverage,
             explain=self.explain,
+            prior=self.prior,
             sighting=Sighting(self.event_date, self.decimal_latitude, self.decimal_longitude),
         )
 
     def body_sha256(self, photos: Sequence[bytes]) -> str:
         """What was asked, as a hash: the parameters and the photos in order, not how they were encoded."""
-        told = json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        silent = {"prior"} if self.prior is None else set()  # keys of before there were checklists stay good
+        told = json.dumps(self.model_dump(mode="json", exclude=silent), sort_keys=True).encode()
         digests = b"".join(hashlib.sha256(data).digest() for data in photos)
         return hashlib.sha256(hashlib.sha256(told).digest() + digests).hexdigest()
 

@@ -76,7 +76,7 @@ def _shell(request: Request) -> Shell:
         ("/performance", "Performance"),
     ]
     if caller.has_role(Role.ADMIN):
-        pages += [("/admin/models", "Models"), ("/admin/users", "Users")]
+        pages += [("/admin/models", "Models"), ("/admin/checklists", "Checklists"), ("/admin/users", "Users")]
     return Shell(
         path=path,
         links=tuple(NavLink(to, text, _is_current(to, path)) for to, text in pages),

@@ -9,6 +9,7 @@ from app.db.keeper import IdentificationKeeper
 from app.db.session import Sessions
 from app.inference.decode import DecodePool
 from app.inference.engine import Engine
+from app.services.active_checklists import ActiveChecklists
 from app.services.beside import Beside, BesideDecoder
 from app.services.identify import IdentifyService
 from app.services.photo_files import PhotoFiles
@@ -50,16 +51,18 @@ def start(
     """What the routes need of the running service. ``shared`` counts for all replicas together."""
     sys.setswitchinterval(SWITCH_S)
     photo_files = PhotoFiles(settings.photos_dir)
-    service = IdentifyService(engine, decoder, photo_files)
+    lists = ActiveChecklists(sessions)
+    service = IdentifyService(engine, decoder, photo_files, lists)
     admission = Admission(
         max_requests=settings.max_queue + settings.decode_workers + engine.num_concurrent,
         max_bytes=max(PHOTO_MEMORY_BYTES, settings.max_body_bytes),
     )
     app.state.photo_files = photo_files
     app.state.identify = service
+    app.state.active_checklists = lists
     keeper = IdentificationKeeper(settings.database)
     shadowing = Shadowing(
-        Beside(beside, settings.provider),
+        Beside(beside, settings.provider, lists),
         sessions,
         settings.store,
         is_busy=lambda: admission.num_requests >= engine.num_concurrent,

@@ -13,10 +13,10 @@ class Connection:
         self._socket = socket.create_connection((address.hostname, address.port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def predict(self, photo: bytes) -> None:
-        """Send a photo, wait for its answer, which must be one."""
+    def predict(self, photo: bytes, query: str = "") -> None:
+        """Send a photo, wait for its answer, which must be one. ``query`` begins with its question mark."""
         head = (
-            f"POST /predict HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: image/jpeg\r\n"
+            f"POST /predict{query} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: image/jpeg\r\n"
             f"Content-Length: {len(photo)}\r\n\r\n"
         )
         self._socket.sendall(head.encode() + photo)

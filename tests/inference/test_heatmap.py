@@ -34,5 +34,5 @@ def test_the_picture_is_a_png_of_the_models_view_and_brighter_where_it_is_hot() 
     with Image.open(BytesIO(png)) as picture:
         assert picture.format == "PNG"
         assert picture.size == (64, 64)
-        pixels = np.asarray(picture, dtype=np.float64)
+        pixels = np.asarray(picture.convert("RGB"), dtype=np.float64)
     assert pixels[6, 6].mean() > pixels[56, 56].mean() + 30

@@ -18,7 +18,7 @@ from app.services.answers import IdentifyAnswer
 from models import decision
 from models.preprocess import Preprocessing, preprocess
 from tests import drawn_photos
-from tests.tiny_bundle import SIZE_PX, TAXA
+from tests.tiny_bundle import SIZE_PX, TAXA, TRAINING_COUNTS
 
 Photo = tuple[str, bytes, str]
 RUSTY = drawn_photos.photo(kind=0, seed=77)
@@ -155,7 +155,41 @@ async def test_explain_adds_a_picture_and_says_what_it_is(client: httpx.AsyncCli
     with Image.open(BytesIO(base64.b64decode(explanation["heatmap_png_base64"]))) as picture:
         assert (picture.format, picture.size) == ("PNG", (SIZE_PX, SIZE_PX))
     assert "direction of the photo's embedding" in explanation["heatmap_method"]
+    nearest = explanation["nearest"]
+    assert len(nearest) == 6
+    assert [each["similarity"] for each in nearest] == sorted(
+        (each["similarity"] for each in nearest), reverse=True
+    )
+    assert nearest[0]["label"] == TAXA[0].label
+    assert nearest[0]["reference"].startswith(f"{TAXA[0].label}/")
+    with Image.open(BytesIO(base64.b64decode(nearest[0]["thumbnail_jpeg_base64"]))) as picture:
+        assert picture.size == (96, 96)
+    assert f"among {sum(TRAINING_COUNTS):,} of the photos" in explanation["nearest_method"]
+
+
+async def test_a_bundle_without_codes_of_its_training_photos_says_so(client: httpx.AsyncClient) -> None:
+    explanation = (await ask(client, RUSTY, explain="true", model="other-moths"))["explanation"]
     assert explanation["nearest"] == []
+    assert "carries no codes of its training photos" in explanation["nearest_method"]
+
+
+async def test_the_evidence_counts_what_a_species_was_exchanged_with(
+    client: httpx.AsyncClient, app: FastAPI
+) -> None:
+    answer = await ask(client, RUSTY, top_k="7")
+    evaluation = app.state.engine.get("tiny-moths").evaluation
+    pairs = {(pair.true, pair.predicted): pair.num_images for pair in evaluation.confusions}
+    assert pairs, "the tiny bundle must make mistakes"
+    told: dict[tuple[str, str], int] = {}
+    for each in answer["predictions"]:
+        label, evidence = each["taxon"]["label"], each["evidence"]
+        told |= {(label, other["label"]): other["num_images"] for other in evidence["named_as"]}
+        told |= {(other["label"], label): other["num_images"] for other in evidence["given_to"]}
+        for direction in ("named_as", "given_to"):
+            counts = [other["num_images"] for other in evidence[direction]]
+            assert counts == sorted(counts, reverse=True)
+            assert len(counts) <= 3
+    assert told.items() <= pairs.items()
 
 
 async def test_another_model_answers_when_it_is_named(client: httpx.AsyncClient) -> None:

@@ -91,6 +91,25 @@ async def test_several_photos_get_a_set_without_a_promise(client: httpx.AsyncCli
     assert found["taxa"]
 
 
+async def test_a_set_under_a_checklist_holds_its_species_and_promises_nothing(
+    client: httpx.AsyncClient, robot: httpx.AsyncClient
+) -> None:
+    listed = TAXA[2]
+    added = await robot.post(
+        "/models/tiny-moths/checklists",
+        params={"name": "only", "unlisted_weight": "0"},
+        content=f"scientific_name\n{listed.display_name}\n".encode(),
+        headers={"Content-Type": "text/csv"},
+    )
+    assert added.status_code == 200, added.text
+    found = (await ask(client, PHOTO, PHOTO, prior="only"))["prediction_set"]
+    assert [taxon["label"] for taxon in found["taxa"]] == [listed.label]
+    assert (found["promised"], found["macro_coverage"]) == (False, None)
+    assert "for 2 photos together and under a checklist nothing is promised" in found["promise"]
+    single = (await ask(client, PHOTO, prior="only"))["prediction_set"]
+    assert (single["promised"], single["macro_coverage"]) == (False, None)
+
+
 async def test_an_older_card_promises_nothing(client: httpx.AsyncClient) -> None:
     answer = await ask(client, PHOTO, model="older-moths", coverage="0.8")
     found = answer["prediction_set"]

@@ -257,4 +257,5 @@ def _write(made: adding.NextVersion, path: Path) -> Bundle:
         predictions=made.predictions,
         golden=made.golden,
         unknown=made.unknown,
+        neighbours=made.neighbours,
     )

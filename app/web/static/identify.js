@@ -10,7 +10,6 @@ if (form) start();
 function start() {
   const drop = document.getElementById("drop");
   const together = document.getElementById("together");
-  const model = document.getElementById("model");
   const work = document.getElementById("work");
   const queue = document.getElementById("queue");
   const answers = document.getElementById("answers");
@@ -82,7 +81,7 @@ function start() {
     numGiven += animals.length;
     work.hidden = false;
     for (const photos of animals) {
-      const animal = new Animal(photos, model.value, listener);
+      const animal = new Animal(photos, wanted(form), listener);
       queue.append(animal.row);
       enqueue(animal);
     }
@@ -107,6 +106,11 @@ function start() {
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
   acceptDrops(drop, take);
+}
+
+/** What the form asks of an answer, besides the photos: names and values that are not empty. */
+function wanted(form) {
+  return [...new FormData(form)].filter(([name, value]) => typeof value === "string" && value !== "" && name !== "together");
 }
 
 function acceptDrops(drop, take) {

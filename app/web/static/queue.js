@@ -6,9 +6,9 @@ const template = document.getElementById("queue-item");
 
 export class Animal {
   /** `listener` hears answered(animal, plateHtml), failed(animal, refusal) and gone(animal). */
-  constructor(files, model, listener) {
+  constructor(files, fields, listener) {
     this.files = files;
-    this.model = model;
+    this.fields = fields;
     this.listener = listener;
     this.row = template.content.firstElementChild.cloneNode(true);
     this.words = this.row.querySelector(".words");
@@ -55,7 +55,7 @@ export class Animal {
     this.say("Sending", 0);
     try {
       const { signal } = this.controller;
-      const answer = await identify(this.files, this.model, {
+      const answer = await identify(this.files, this.fields, {
         signal,
         progress: (share) => (share < 1 ? this.say(`Sending, ${Math.round(100 * share)}%`, 100 * share) : this.say("Looking at it", null)),
         waiting: (seconds) => this.say(`The service is busy; again in ${seconds} s`, null),

@@ -11,12 +11,12 @@ export class Refusal extends Error {
   }
 }
 
-/** Resolves to the answer of POST /predict. `signal` aborts; `progress(share)` hears how much was sent. */
-export async function identify(files, model, { signal, progress, waiting }) {
+/** Resolves to the answer of POST /predict. `fields`: pairs of name and value; `signal` aborts; `progress(share)` hears how much was sent. */
+export async function identify(files, fields, { signal, progress, waiting }) {
   // The same key for every try: an answer that got lost on the way back is not made twice.
   const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   for (let attempt = 1; ; attempt += 1) {
-    const response = await send(files, model, key, signal, progress);
+    const response = await send(files, fields, key, signal, progress);
     if (response.status === 200) return JSON.parse(response.text);
     const busy = response.status === 429 || response.status === 503;
     if (!busy || attempt === TRIES_WHEN_BUSY) throw refusalOf(response);
@@ -36,11 +36,11 @@ export async function fetchPlate(id, signal) {
   return response.text();
 }
 
-function send(files, model, key, signal, progress) {
+function send(files, fields, key, signal, progress) {
   return new Promise((resolve, reject) => {
     const form = new FormData();
     for (const file of files) form.append("image", file, file.name);
-    form.append("model", model);
+    for (const [name, value] of fields) form.append(name, value);
     const request = new XMLHttpRequest(); // fetch() cannot tell how much of a body was sent
     request.open("POST", "/predict");
     request.setRequestHeader("Accept", "application/json");

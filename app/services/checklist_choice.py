@@ -1,0 +1,164 @@
+"""Which checklist holds for a request, and what it makes of an answer. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import InvalidField
+from app.services.answers import ChecklistUse, ListedName
+from app.services.checklists import ANY_LIST, NO_LIST
+from models.card import ModelCard
+from models.checklist import Expected
+from models.decision import percent
+from models.place import Place
+from models.target_prior import (
+    PRIOR_POWER,
+    Matched,
+    exchange_prior,
+    expected_now,
+    log_prior_left,
+    target_shares,
+)
+
+Basis = Literal["place", "season", "name"]
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveChecklist:
+    """A list in use. Lists are immutable, so one object is one list for as long as it is kept."""
+
+    id: UUID
+    model: str
+    name: str
+    revision: int
+    created_at: datetime
+    place: Place | None
+    unlisted_weight: float
+    species: tuple[Expected, ...] = field(repr=False)
+
+    @property
+    def has_weeks(self) -> bool:
+        """Whether it says when any of its species is expected."""
+        return any(each.weeks for each in self.species)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The list that holds for a request, why, and the ISO week of its photo where that is known."""
+
+    active: ActiveChecklist
+    basis: Basis
+    week: int | None
+
+
+def week_of(moment: datetime | date | None) -> int | None:
+    """ISO week of a date, 1 to 53.
+
+    >>> week_of(date(2024, 7, 1)), week_of(date(2021, 1, 3))
+    (27, 53)
+    """
+    return None if moment is None else moment.isocalendar().week
+
+
+def check_asked(lists: Sequence[ActiveChecklist], asked: str | None, model: str) -> None:
+    """Raises InvalidField where a request names a list that the model does not have."""
+    if asked is None or asked in (NO_LIST, ANY_LIST) or any(each.name == asked for each in lists):
+        return
+    names = ", ".join([ANY_LIST, NO_LIST, *(each.name for each in lists)])
+    raise InvalidField.of("prior", f"{model} has no checklist named {asked!r}; there is {names}"[:1000])
+
+
+def choose(
+    lists: Sequence[ActiveChecklist],
+    asked: str | None,
+    position: tuple[float, float] | None,
+    week: int | None,
+) -> Chosen | None:
+    """The list that was named; else the smallest circle that holds the position; else, with a date, a list of weeks
+    without a place. Of equals the newest. None where none holds, or none is wanted.
+    """
+    if asked == NO_LIST:
+        return None
+    if asked not in (None, ANY_LIST):
+        return next((Chosen(each, "name", week) for each in lists if each.name == asked), None)
+    newest_first = sorted(lists, key=lambda each: each.created_at, reverse=True)
+    if position is not None:
+        here = [each for each in newest_first if each.place is not None and each.place.holds(*position)]
+        if here:
+            return Chosen(min(here, key=_radius), "place", week)
+    if week is not None:
+        seasonal = (each for each in newest_first if each.place is None and each.has_weeks)
+        return next((Chosen(each, "season", week) for each in seasonal), None)
+    return None
+
+
+def _radius(each: ActiveChecklist) -> float:
+    assert each.place is not None
+    return each.place.radius_km
+
+
+def apply_checklist(
+    chosen: Chosen, matched: Matched, card: ModelCard, before: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ChecklistUse]:
+    """Calibrated probabilities [C] under the chosen list, and what to say of it. ``matched``: the list beside the card.
+
+    A list that expects none of the model's species in that week changes nothing, and the answer says so.
+    """
+    active = chosen.active
+    target = target_shares(matched, chosen.week, active.unlisted_weight)
+    after = before
+    if target is not None:
+        after = exchange_prior(before, log_prior_left(card.logit_prior, card.training_counts), target)
+    first, last = int(before.argmax()), int(after.argmax())
+    top_before, top_after = (_name(card, place, before, after) for place in (first, last))
+    num_expected = int(expected_now(matched, chosen.week).sum())
+    return after, ChecklistUse(
+        id=active.id,
+        name=active.name,
+        revision=active.revision,
+        basis=chosen.basis,
+        week=chosen.week,
+        applied=target is not None,
+        num_expected=num_expected,
+        prior_power_removed=PRIOR_POWER[card.logit_prior],
+        top_before=top_before,
+        top_after=top_after,
+        reason=_reason(chosen, card, num_expected, top_before, top_after),
+    )
+
+
+def _name(card: ModelCard, place: int, before: NDArray[np.float64], after: NDArray[np.float64]) -> ListedName:
+    taxon = card.taxa[place]
+    return ListedName(
+        label=taxon.label,
+        scientific_name=taxon.scientific_name,
+        probability_without_checklist=float(before[place]),
+        probability_with_checklist=float(after[place]),
+    )
+
+
+def _reason(chosen: Chosen, card: ModelCard, num_expected: int, before: ListedName, after: ListedName) -> str:
+    name, when = chosen.active.name, "" if chosen.week is None else f" in week {chosen.week}"
+    if num_expected == 0:
+        return f"The checklist {name} expects no species of this model{when}, so it changed nothing."
+    why = {
+        "place": "the photo was taken within it",
+        "season": "the photo has a date",
+        "name": "the request names it",
+    }[chosen.basis]
+    holds = f"The checklist {name} holds, as {why}"
+    expects = f"{holds}; it expects {num_expected} of the {card.num_classes} species{when}."
+    shown = after.scientific_name or after.label
+    moved = (
+        f"from {percent(after.probability_without_checklist)} to {percent(after.probability_with_checklist)}"
+    )
+    if before.label == after.label:
+        return f"{expects} {shown} is the likeliest with it as without it; it went {moved}."
+    other = before.scientific_name or before.label
+    fell = f"from {percent(before.probability_without_checklist)} to {percent(before.probability_with_checklist)}"
+    return f"{expects} It moved {shown} {moved} and {other}, the likeliest without it, {fell}."
