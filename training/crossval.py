@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.conformal import ConformalTable
 from models.metrics import Evaluation
+from models.predictions import Predictions
 from models.prototypes import AddingRule
 from models.scaling import CountScaling
 from models.unknown import UnknownRule
@@ -28,7 +29,7 @@ from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
 from training.several import Embedded
 from training.trainer import train
-from training.trust import Fitted, Judged, evaluate_judged, fit
+from training.trust import Fitted, Judged, evaluate_judged, fit, predictions_of
 from training.unknown_folds import FoldUnknown, answer_fold, judge_folds, share_of
 from training.unknown_photos import drawn_outsiders
 
@@ -54,6 +55,8 @@ class CrossValidation(BaseModel):
     num_images: int
     views: Views = "one"
     evaluation: Evaluation
+    predictions: Predictions = ()
+    """Of each photo by the network that never saw it; none in results from before this was kept."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def pool(
         num_images=whole.calibration.num_images,
         views=views,
         evaluation=evaluation,
+        predictions=predictions_of(parts, dataset),
     )
 
 

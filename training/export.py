@@ -5,7 +5,6 @@ Legend: B batch, N photos, H W pixels, C classes.
 
 import io
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +18,8 @@ from torch import Tensor, nn
 
 from models import bundle
 from models.card import Calibration, ModelCard, Provenance
-from models.decision import calibrated
 from models.metrics import Evaluation
-from models.predictions import Prediction, Predictions
+from models.predictions import Predictions
 from models.preprocess import Preprocessing
 from models.prototypes import AddingRule
 from models.unknown import Space, UnknownRule
@@ -33,7 +31,6 @@ from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.crossval import FITTED_ON, CrossValidation
 from training.data.cache import PhotoCache
-from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.evaluate import class_indices, table
 from training.figures import card_figures
@@ -44,7 +41,7 @@ from training.neighbours import neighbours_of
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
-from training.trust import Fitted, Judged, evaluate_judged, fit
+from training.trust import Fitted, Judged, evaluate_judged, fit, predictions_of
 from training.unknown_photos import drawn_outsiders, fit_to_shipped, fit_unknown, judged_part
 from training.unknown_report import unknown_report
 
@@ -198,7 +195,9 @@ def _cross_validated(
         num_images=crossval.num_images,
     )
     fitted = Fitted(calibration, crossval.conformal)
-    judgement = _Judgement(crossval.evaluation, fitted, (crossval.command,), views)
+    judgement = _Judgement(
+        crossval.evaluation, fitted, (crossval.command,), views, crossval.predictions or None
+    )
     if crossval.unknown is None:
         return judgement
     size_px = cache[0].shape[0]
@@ -224,7 +223,7 @@ def _judged_on_test(
     answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
     judged = [Judged(samples, answers.logits_NC, fitted, answers.embedded)]
     evaluation = evaluate_judged(judged, dataset, split="test")
-    named = _predictions(calibrated(answers.logits_NC, fitted.calibration, counts), dataset, samples)
+    named = predictions_of(judged, dataset)
     size_px = config.size_px
     unknown = fit_unknown(
         ask, cache, dataset, validated, validated_N, size_px=size_px, fitted_on=CALIBRATED_ON
@@ -236,16 +235,6 @@ def _judged_on_test(
     tried = try_adding(unknown.trained, validated, validated_N)
     adding = fit_adding([tried], fitted_on=CALIBRATED_ON)
     return _Judgement(evaluation, fitted, (), views, named, unknown.rule, unknown.trained.space, adding)
-
-
-def _predictions(
-    probabilities_NC: NDArray[np.float64], dataset: Dataset, samples: Sequence[Sample]
-) -> Predictions:
-    """What was named on each photo, so that the service can compare versions photo by photo."""
-    return tuple(
-        Prediction(sample.sha256, sample.label, dataset.labels[int(named.argmax())], float(named.max()))
-        for sample, named in zip(samples, probabilities_NC, strict=True)
-    )
 
 
 def _card(

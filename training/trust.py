@@ -14,6 +14,7 @@ from models.card import Calibration, ModelCard
 from models.conformal import ConformalTable, SetRule
 from models.decision import calibrated, probabilities
 from models.evaluation import CalibrationReport, Evaluation, SetReport, SeveralPhotosReport
+from models.predictions import Prediction, Predictions
 from training.calibrate import fit_calibration
 from training.conformal import fit_tables
 from training.data.index import Sample
@@ -162,3 +163,16 @@ def _several_photos(parts: Sequence[Judged], dataset: Dataset) -> tuple[SeveralP
         for part in parts
     ]
     return several_reports(answers, counts, dataset.groups)
+
+
+def predictions_of(parts: Sequence[Judged], dataset: Dataset) -> Predictions:
+    """What was named on each photo, so that the service can compare versions photo by photo."""
+    found = []
+    for part in parts:
+        chances_NC = calibrated(part.logits_NC, part.fitted.calibration, dataset.info.training_counts)
+        for sample, chances_C in zip(part.samples, chances_NC, strict=True):
+            best = int(chances_C.argmax())
+            found.append(
+                Prediction(sample.sha256, sample.label, dataset.labels[best], float(chances_C[best]))
+            )
+    return tuple(found)

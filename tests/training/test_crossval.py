@@ -73,6 +73,8 @@ def test_a_bundle_trained_on_all_photos_is_judged_by_it(dataset: Dataset, tmp_pa
     assert card.unknown.foreign_from >= card.unknown.moth_up_to
     assert {table.num_images for table in card.conformal} == {len(dataset.samples)}
     assert card.provenance.commands == ("prepare", "crossval words", "train words")
+    assert bundle.read(written.path).predictions == judged.predictions
+    assert {each.sha256 for each in judged.predictions} == {sample.sha256 for sample in dataset.samples}
     assert "2-fold cross-validation" in (written.path / "README.md").read_text()
 
 

@@ -97,7 +97,7 @@ async def test_a_set_under_a_checklist_holds_its_species_and_promises_nothing(
     listed = TAXA[2]
     added = await robot.post(
         "/models/tiny-moths/checklists",
-        params={"name": "only", "unlisted_weight": "0"},
+        params={"checklist": "only", "unlisted_weight": "0"},
         content=f"scientific_name\n{listed.display_name}\n".encode(),
         headers={"Content-Type": "text/csv"},
     )
