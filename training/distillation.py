@@ -58,8 +58,11 @@ class Taught(nn.Module):
 
 def teacher_runs(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
     """The teachers' configurations, of seeds ``seed + 1`` and so on, and where in the run's folder each is trained."""
+    alone = config.with_(distillation=Distillation())
+    if config.distillation.epochs:
+        alone = alone.with_(optimisation={"epochs": config.distillation.epochs})
     return [
-        (config.with_(seed=config.seed + number, distillation=Distillation()), folder / f"teacher-{number}")
+        (alone.with_(seed=config.seed + number), folder / f"teacher-{number}")
         for number in range(1, config.distillation.teachers + 1)
     ]
 
