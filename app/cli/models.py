@@ -7,6 +7,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.session import AsJson, command_settings, operator, with_session
+from app.db.repositories import bundles
 from app.db.tables import PromotionKind, PromotionRow
 from app.services import gate, papers, promotion, registry, shadow
 from app.services.history import history_csv, verdict_word
@@ -129,7 +130,8 @@ def model_history(
     rows: list[PromotionRow] = with_session(lambda session: promotion.history_of(session, model_name))
     if as_csv:
         events = with_session(lambda session: shadow.events_of(session, model_name))
-        typer.echo(history_csv(rows, events), nl=False)
+        added = with_session(lambda session: bundles.additions(session, model_name))
+        typer.echo(history_csv(rows, events, added), nl=False)
         return
     for row in rows:
         typer.echo(

@@ -1,10 +1,10 @@
-"""The history of promotions and shadows as a table for spreadsheets. Pure."""
+"""The history of a model, its promotions, shadows and additions, as a table for spreadsheets. Pure."""
 
 import csv
 import io
 from collections.abc import Iterable
 
-from app.db.tables import PromotionRow
+from app.db.tables import AdditionRow, PromotionRow
 from app.db.trial_tables import ShadowEventRow
 
 COLUMNS = (
@@ -22,17 +22,23 @@ COLUMNS = (
     "basis",
     "from_evaluation_sha256",
     "to_evaluation_sha256",
+    "bundle_sha256",
+    "signed_by",
 )
+"""New ones go to the end: who reads the table by number goes on reading the same."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def history_csv(rows: Iterable[PromotionRow], shadows: Iterable[ShadowEventRow]) -> str:
-    """One line a promotion and one a shadow's beginning or end, newest first."""
+def history_csv(
+    rows: Iterable[PromotionRow], shadows: Iterable[ShadowEventRow], additions: Iterable[AdditionRow]
+) -> str:
+    """One line a promotion, one a shadow's beginning or end and one an added version, newest first."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow(COLUMNS)
     lines = [(row.created_at, _cells(row)) for row in rows]
     lines += [(event.created_at, _shadow_cells(event)) for event in shadows]
+    lines += [(row.created_at, _addition_cells(row)) for row in additions]
     ordered = sorted(lines, key=lambda line: line[0], reverse=True)
     writer.writerows([_plain(cell) for cell in cells] for _, cells in ordered)
     return stream.getvalue()
@@ -71,6 +77,8 @@ def _cells(row: PromotionRow) -> list[str]:
         verdict.get("basis", ""),
         row.from_evaluation_sha256 or "",
         row.to_evaluation_sha256 or "",
+        "",
+        "",
     ]
 
 
@@ -83,6 +91,20 @@ def _shadow_cells(event: ShadowEventRow) -> list[str]:
         "to_version": event.version,
         "actor": event.actor,
         "reason": event.reason,
+    }
+    return [known.get(column, "") for column in COLUMNS]
+
+
+def _addition_cells(row: AdditionRow) -> list[str]:
+    """Adding a version moves nothing either: it has no epoch, and ``to_version`` is what was added."""
+    known = {
+        "model": row.model,
+        "created_at": row.created_at.isoformat(),
+        "kind": "added",
+        "to_version": row.version,
+        "actor": row.actor,
+        "bundle_sha256": row.sha256,
+        "signed_by": row.signed_by or "",
     }
     return [known.get(column, "") for column in COLUMNS]
 

@@ -127,7 +127,7 @@ class Trialling:
 
     async def _evaluate(self, row: TrialRow) -> tuple[Comparison, int]:
         folder = folder_of(self.settings, row.id)
-        await asyncio.to_thread(_count_start, folder)
+        done = await asyncio.to_thread(_begin, folder)
         new, old = [await self._bundle(row, version) for version in (row.version, row.reference)]
         known = {taxon.label for each in (new, old) for taxon in each.card.taxa}
         photos = await asyncio.to_thread(read_set, folder / SET, known, self.settings.max_photo_bytes)
@@ -135,7 +135,7 @@ class Trialling:
         try:
             for version, bundle in zip(versions, (new, old), strict=True):
                 await version.load(bundle)
-            judged = await self._judge(row, folder, photos, versions)
+            judged = await self._judge(row, photos, done, versions)
         finally:
             for version in versions:
                 version.close()
@@ -151,13 +151,16 @@ class Trialling:
         )
 
     async def _judge(
-        self, row: TrialRow, folder: Path, photos: Sequence[LabelledPhoto], versions: Sequence[Beside]
+        self,
+        row: TrialRow,
+        photos: Sequence[LabelledPhoto],
+        done: list[Judged],
+        versions: Sequence[Beside],
     ) -> list[Judged]:
-        """Every photo named by both versions. What was named before a kill is not named again."""
-        progress = folder / PROGRESS
-        done = load(progress.read_text().splitlines()) if progress.exists() else []
+        """Every photo named by both versions. What is ``done``, before a kill, is not named again."""
+        folder = folder_of(self.settings, row.id)
         said_at = asyncio.get_running_loop().time()
-        with progress.open("a") as lines:
+        with (folder / PROGRESS).open("a") as lines:
             lines.write("\n")  # what a kill cut off ends here
             async for judged in self._rest(folder / SET, row.model, photos, done, versions):
                 done.append(judged)
@@ -191,13 +194,19 @@ class Trialling:
                 yield Judged(place, sha256, photo.label, *(named or (None, None)))
 
 
-def _count_start(folder: Path) -> None:
-    """Raises RuntimeError where it was begun too often: a version may end the process that runs it, each time."""
-    starts = folder / "starts"
+def _begin(folder: Path) -> list[Judged]:
+    """What was named before this start.
+
+    Raises RuntimeError where it was begun too often without getting any further: a photo or a version may end the
+    process that runs it, each time. A large set may well see more starts of the service.
+    """
+    progress, starts = folder / PROGRESS, folder / "starts"
+    done = load(progress.read_text().splitlines()) if progress.exists() else []
     with starts.open("a") as file:
-        file.write(".")
-    if starts.stat().st_size > MAX_STARTS:
+        file.write(f"{len(done)}\n")
+    if starts.read_text().splitlines().count(str(len(done))) > MAX_STARTS:
         raise RuntimeError(f"it was begun {MAX_STARTS} times, and the service ended each time before it did")
+    return done
 
 
 async def _names(versions: Sequence[Beside], model: str, data: bytes) -> tuple[Named, Named] | None:

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.repositories import bundles
 from app.db.tables import PromotionKind, VersionRow
 from app.errors import AppError
 from app.services import gate, promotion, registry, replicas, shadow
@@ -68,11 +69,12 @@ async def models_page(
 
 @router.get("/{name}/history")
 async def history_page(request: Request, name: ModelName, _caller: Admin, session: Session) -> Response:
-    """Every promotion of a model with its verdict: who, when, what and why."""
+    """Every promotion of a model with its verdict: who, when, what and why. Who added which version."""
     summary = await registry.get_model(session, name)
     rows = await promotion.history_of(session, name)
     events = await shadow.events_of(session, name)
-    return render(request, history_view(summary.shown.title, name, rows, events))
+    added = await bundles.additions(session, name)
+    return render(request, history_view(summary.shown.title, name, rows, events, added))
 
 
 @router.post("/promote")

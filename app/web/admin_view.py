@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from app.db.tables import PromotionRow, ProtectedSpeciesRow
+from app.db.tables import AdditionRow, PromotionRow, ProtectedSpeciesRow
 from app.db.trial_tables import ShadowEventRow
 from app.services.history import verdict_word
 from app.services.judge import Verdict
@@ -66,6 +66,17 @@ class PromotionView:
     override_reason: str | None
     findings: tuple[str, ...]
     evaluations: tuple[str | None, str | None]
+
+
+@dataclass(frozen=True)
+class AdditionView:
+    """Who added a version. ``signed_by``: name of the trusted key under it, if there is one."""
+
+    version: str
+    actor: str
+    signed_by: str | None
+    sha256: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,7 @@ class HistoryView:
     name: str
     history: tuple[PromotionView, ...]
     shadows: tuple[EventView, ...]
+    additions: tuple[AdditionView, ...]
 
 
 @dataclass(frozen=True)
@@ -177,14 +189,22 @@ def admin_model_view(
 
 
 def history_view(
-    title: str, name: str, history: Sequence[PromotionRow], shadows: Sequence[ShadowEventRow]
+    title: str,
+    name: str,
+    history: Sequence[PromotionRow],
+    shadows: Sequence[ShadowEventRow],
+    additions: Sequence[AdditionRow],
 ) -> HistoryView:
-    """Every promotion of a model and every shadow, newest first."""
+    """Every promotion of a model, every shadow and every added version, newest first."""
     return HistoryView(
         f"History of {title}",
         name,
         tuple(_promotion(row) for row in history),
         tuple(event_view(event) for event in shadows),
+        tuple(
+            AdditionView(row.version, row.actor, row.signed_by, row.sha256, row.created_at)
+            for row in additions
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.repositories import bundles
 from app.db.repositories.registry import Deployment
 from app.db.tables import PromotionKind, PromotionRow
 from app.errors import Conflict
@@ -18,6 +19,7 @@ from app.services.judge import Verdict
 from app.services.promotion import Deployer, Wanted
 from app.settings import Settings
 from app.web.accounts import confirm_password
+from app.web.adding import Addition
 from app.web.dependencies import (
     ApiAdmin,
     CurrentDeployer,
@@ -85,10 +87,11 @@ class Promotion(BaseModel):
 
 
 class History(BaseModel):
-    """Promotions of a model, and its shadows, newest first."""
+    """Promotions of a model, its shadows, and who added which version, each newest first."""
 
     history: tuple[Promotion, ...]
     shadows: tuple[ShadowEvent, ...]
+    additions: tuple[Addition, ...]
 
 
 @router.post("/{name}/promote")
@@ -141,11 +144,12 @@ async def rollback(
 
 @router.get("/{name}/history")
 async def history(name: ModelName, caller: ApiAdmin, session: Session) -> History:
-    """Who deployed what, when and why, and what the gate said."""
+    """Who deployed what, when and why, what the gate said, and who added which version."""
     rows = await promotion.history_of(session, name)
     return History(
         history=tuple(Promotion.model_validate(row) for row in rows),
         shadows=tuple(ShadowEvent.model_validate(event) for event in await shadow.events_of(session, name)),
+        additions=tuple(Addition.model_validate(row) for row in await bundles.additions(session, name)),
     )
 
 
@@ -153,16 +157,16 @@ async def history(name: ModelName, caller: ApiAdmin, session: Session) -> Histor
     "/{name}/history.csv",
     response_class=Response,
     responses={
-        200: {"content": {"text/csv": {}}, "description": "One line a promotion or shadow, newest first."}
+        200: {"content": {"text/csv": {}}, "description": "One line for each thing done, newest first."}
     },
 )
 async def history_as_csv(name: ModelName, caller: ApiAdmin, session: Session) -> Response:
-    """The same for a spreadsheet: one line a promotion, or a shadow's beginning or end."""
+    """The same for a spreadsheet: one line a promotion, a shadow's beginning or end, or an added version."""
     rows = await promotion.history_of(session, name)
-    headers = {"Content-Disposition": f'attachment; filename="{rows[0].model}-history.csv"'} if rows else {}
-    return Response(
-        history_csv(rows, await shadow.events_of(session, name)), media_type="text/csv", headers=headers
-    )
+    added = await bundles.additions(session, name)
+    table = history_csv(rows, await shadow.events_of(session, name), added)
+    headers = {"Content-Disposition": f'attachment; filename="{name}-history.csv"'}
+    return Response(table, media_type="text/csv", headers=headers)
 
 
 @router.get("/{name}/versions/{version}/verdict")

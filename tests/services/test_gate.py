@@ -171,7 +171,7 @@ async def test_the_history_is_a_table_without_formulas(harmful: Settings, sessio
     wanted = Wanted("tiny-moths", WORSE, 1, "ana", "=1+1", override="+ it is right all the same")
     async with sessions() as session:
         await promotion.promote(session, wanted, await promotion.pass_gate(session, harmful, wanted))
-        text = history_csv(await promotion.history_of(session, "tiny-moths"), [])
+        text = history_csv(await promotion.history_of(session, "tiny-moths"), [], [])
     lines = text.split("\r\n")
     assert lines[0] == ",".join(COLUMNS)
     assert len(lines) == 4

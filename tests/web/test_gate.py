@@ -19,6 +19,12 @@ HTML = {"Accept": "text/html"}
 WORSE = {"version": "1.2.0", "expected_epoch": 1, "reason": "It is newer."}
 WHY = "The test photos of the tail were mislabelled."
 
+OLD_COLUMNS = [
+    *("model", "epoch", "created_at", "kind", "from_version", "to_version", "actor", "reason"),
+    *("override_reason", "verdict", "refusals", "basis", "from_evaluation_sha256", "to_evaluation_sha256"),
+]
+"""What was there before additions were told: who reads the table by number goes on reading the same."""
+
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
@@ -71,7 +77,8 @@ async def test_the_history_tells_it_all_as_json_csv_and_page(
 ) -> None:
     await robot.post("/models/tiny-moths/promote", json={**WORSE, "override": WHY})
     await robot.post("/models/tiny-moths/rollback", json={"expected_epoch": 2, "reason": "It was worse."})
-    lines: list[dict[str, Any]] = (await robot.get("/models/tiny-moths/history")).json()["history"]
+    told = (await robot.get("/models/tiny-moths/history")).json()
+    lines: list[dict[str, Any]] = told["history"]
     assert [(each["epoch"], each["kind"], each["to_version"]) for each in lines] == [
         (3, "rollback", "1.0.0"),
         (2, "promotion", "1.2.0"),
@@ -82,11 +89,32 @@ async def test_the_history_tells_it_all_as_json_csv_and_page(
     assert answer.headers["content-type"].startswith("text/csv")
     assert 'filename="tiny-moths-history.csv"' in answer.headers["content-disposition"]
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert [row["verdict"] for row in rows] == ["passed", "overridden", "not judged"]
+    assert [row["verdict"] for row in rows if row["epoch"]] == ["passed", "overridden", "not judged"]
     assert rows[1]["override_reason"] == WHY
     html = (await admin.get("/admin/models/tiny-moths/history", headers=HTML)).text
-    for told in (WHY, "It was worse.", "Recall of the tail falls", lines[1]["to_evaluation_sha256"]):
-        assert told in html
+    for words in (WHY, "It was worse.", "Recall of the tail falls", lines[1]["to_evaluation_sha256"]):
+        assert words in html
+
+
+async def test_the_history_says_who_added_which_version_and_keeps_its_columns_in_their_places(
+    robot: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    told = (await robot.get("/models/tiny-moths/history")).json()["additions"]
+    assert told == (await robot.get("/models/tiny-moths/additions")).json()["additions"]
+    assert {each["version"] for each in told} == {"1.0.0", "1.1.0", "1.2.0"}
+    answer = await robot.get("/models/tiny-moths/history.csv")
+    header, *lines = csv.reader(io.StringIO(answer.text))
+    assert header[:14] == OLD_COLUMNS
+    added = [dict(zip(header, line, strict=True)) for line in lines if line[3] == "added"]
+    for row, each in zip(added, told, strict=True):
+        assert row["to_version"] == each["version"]
+        assert row["actor"] == "start"
+        assert row["bundle_sha256"] == each["sha256"]
+        assert row["created_at"][:19] == each["created_at"][:19]
+        assert row["epoch"] == row["verdict"] == row["signed_by"] == ""
+    html = (await admin.get("/admin/models/tiny-moths/history", headers=HTML)).text
+    assert "Versions added" in html
+    assert html.count("found in the store at a start") == 3
 
 
 async def test_there_is_one_rollback_and_then_none(robot: httpx.AsyncClient) -> None:
