@@ -9,6 +9,7 @@ from app.web.formatting import NO_SPECIES, NO_TEST_PHOTOS, count_words, estimate
 from app.web.naming import names_by_label
 from app.web.plot_block import Cell, PlotBlock
 from app.web.trust_blocks import trust_blocks
+from app.web.unknown_blocks import unknown_blocks
 from app.web.views import TaxonName
 from models.card import ModelCard
 from models.groups import GROUPS, Group
@@ -34,6 +35,7 @@ def plot_blocks(deployed: Measured, candidates: Sequence[Measured]) -> tuple[Plo
         _confusions_block(deployed.evaluation, names),
         calibration_block(deployed.evaluation),
         *trust_blocks(deployed.evaluation),
+        *unknown_blocks(deployed.evaluation),
         _counts_block(deployed.evaluation, names),
     )
 

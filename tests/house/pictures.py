@@ -14,7 +14,7 @@ from models.evaluation import Estimate, Evaluation, Scope
 from models.groups import GROUPS
 from tests.house.tree import REPO
 from training.compare.svg import COLOURS as GROUP_COLOURS
-from training.compare.svg import INK, drawing
+from training.compare.svg import INK, LINK, drawing
 from training.compare.svg import MARKERS as GROUP_MARKERS
 
 FOLDER = REPO / "docs" / "pictures"
@@ -91,11 +91,38 @@ def several(evaluation: Evaluation, axes: Axes) -> None:
     axes.set(xlabel="photos put together", ylabel="named right")
 
 
+def unknown(evaluation: Evaluation, axes: Axes) -> None:
+    """Share that is refused: of known photos, which should be as promised, and of each kind of outsider, all of it."""
+    report = evaluation.unknown
+    assert report is not None, "this evaluation has nothing on unknown things"
+    axes.axhline(report.asked_false_rejection, ls=":", color="#777777")
+    scopes = _shown(evaluation)
+    refused = {part.group: part.false_rejection for part in report.known}
+    for place, scope in enumerate(scopes):
+        _whiskers(axes, [(place, refused[scope])], scope, step=0)
+        top = refused[scope].interval[1] + 0.03
+        axes.text(place, top, f"{refused[scope].value:.1%}", ha="center", va="bottom", fontsize=9)
+    ticks = [f"known:\n{scope}" for scope in scopes]
+    for place, outsiders in enumerate(report.outsiders, start=len(scopes)):
+        aurocs = {each.score: each.auroc for part in outsiders.groups[:1] for each in part.scores}
+        estimate = outsiders.refused
+        below, above = estimate.value - estimate.interval[0], estimate.interval[1] - estimate.value
+        axes.errorbar(
+            place, estimate.value, [[below], [above]], marker="X", ms=6, capsize=2, lw=1, color=LINK
+        )
+        words = f"AUROC\n{aurocs[report.rule].value:.1%}"
+        axes.text(place, estimate.interval[0] - 0.03, words, ha="center", va="top", fontsize=9)
+        ticks.append({"blank": "empty\nsheets"}.get(outsiders.name, outsiders.name))
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set(ylabel="refused", ylim=(0, 1.05), xlim=(-0.5, len(ticks) - 0.5))
+
+
 PICTURES: dict[str, Callable[[Evaluation, Axes], None]] = {
     "trust-calibration": calibration,
     "trust-sets": sets,
     "trust-roll-up": roll_up,
     "trust-several-photos": several,
+    "trust-unknown": unknown,
 }
 
 

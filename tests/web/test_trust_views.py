@@ -8,6 +8,8 @@ from app.services.answers import PredictionSet, SetTaxon
 from app.web.plot_block import Cell, PlotBlock
 from app.web.set_view import MOST_NAMES, set_view
 from app.web.trust_blocks import NOT_MEASURED, trust_blocks
+from app.web.unknown_blocks import NOT_MEASURED as UNKNOWN_NOT_MEASURED
+from app.web.unknown_blocks import unknown_blocks
 from models import bundle
 from models.evaluation import Evaluation
 from tests.trusted_bundle import write_trusted_bundle
@@ -111,6 +113,85 @@ def test_an_older_evaluation_says_in_one_sentence_that_nothing_was_measured(eval
     none = {"prediction_sets": (), "roll_up": (), "several_photos": ()}
     (found,) = trust_blocks(evaluation.model_copy(update=none))
     assert (found.text, found.rows, found.figure) == (NOT_MEASURED, (), None)
+
+
+def unknown_block(evaluation: Evaluation, name: str) -> PlotBlock:
+    return next(found for found in unknown_blocks(evaluation) if found.id == name)
+
+
+def test_each_group_is_held_against_what_was_promised_of_known_species(evaluation: Evaluation) -> None:
+    assert evaluation.unknown is not None
+    found = unknown_block(evaluation, "unknown")
+    assert [row[0].group for row in found.rows] == ["head", "middle", "tail", None]
+    assert found.columns[2] == "Against 5%"
+    for row in found.rows:
+        part = next(part for part in evaluation.unknown.known if part.group == (row[0].group or "all"))
+        assert row[1].text.startswith(f"{part.false_rejection.value:.0%} (")
+        reached = part.false_rejection.value <= 0.05
+        assert (row[2].text == "keeps it") is reached
+
+
+def test_a_group_that_no_photo_was_named_of_says_so_and_has_no_bar(evaluation: Evaluation) -> None:
+    assert evaluation.unknown is not None
+    known = tuple(part for part in evaluation.unknown.known if part.group != "tail")
+    report = evaluation.unknown.model_copy(update={"known": known})
+    found = unknown_block(evaluation.model_copy(update={"unknown": report}), "unknown")
+    assert [cell.text for cell in found.rows[2]] == ["tail", "no test photos", "", "", "", "", ""]
+    assert found.figure is not None
+    assert found.figure["data"][0]["x"] == [0, 1]
+
+
+def test_what_is_said_of_an_outsider_adds_up_to_all_its_photos(evaluation: Evaluation) -> None:
+    found = unknown_block(evaluation, "outsiders")
+    assert [row[0].text for row in found.rows] == ["empty sheets", "noise", "written labels"]
+    assert {len(row) for row in found.rows} == {len(found.columns)}
+    assert found.figure is not None
+    totals = [sum(parts) for parts in zip(*(trace["x"] for trace in found.figure["data"]), strict=True)]
+    assert totals == pytest.approx([1.0] * 3)
+
+
+def test_outsiders_stand_beside_known_photos_of_each_group_by_the_score_of_the_rule(
+    evaluation: Evaluation,
+) -> None:
+    report = evaluation.unknown
+    assert report is not None
+    found = unknown_block(evaluation, "told-apart")
+    assert len(found.rows) == 3 * 4
+    assert found.figure is not None
+    head = next(trace for trace in found.figure["data"] if trace["name"] == "against head")
+    assert head["x"] == [
+        quality.auroc.value
+        for each in report.outsiders
+        for part in each.groups
+        if part.group == "head"
+        for quality in part.scores
+        if quality.score == report.rule
+    ]
+
+
+def test_easy_drawn_pictures_are_called_easy_and_photos_by_the_name_that_they_were_given(
+    evaluation: Evaluation,
+) -> None:
+    assert evaluation.unknown is not None
+    drawn = evaluation.unknown.outsiders
+    assert "those are easy" in unknown_block(evaluation, "outsiders").text
+    others = (*drawn, drawn[0].model_copy(update={"name": "butterflies"}))
+    report = evaluation.unknown.model_copy(update={"outsiders": others})
+    found = unknown_block(evaluation.model_copy(update={"unknown": report}), "outsiders")
+    assert "easy" not in found.text
+    assert found.rows[-1][0].text == "butterflies"
+
+
+def test_an_evaluation_without_outsiders_still_tells_of_the_known(evaluation: Evaluation) -> None:
+    assert evaluation.unknown is not None
+    report = evaluation.unknown.model_copy(update={"outsiders": ()})
+    found = unknown_blocks(evaluation.model_copy(update={"unknown": report}))
+    assert [block.id for block in found] == ["unknown"]
+
+
+def test_an_older_evaluation_says_that_nothing_is_known_of_the_unknown(evaluation: Evaluation) -> None:
+    (found,) = unknown_blocks(evaluation.model_copy(update={"unknown": None}))
+    assert (found.text, found.rows, found.figure) == (UNKNOWN_NOT_MEASURED, (), None)
 
 
 def test_a_written_bundle_can_be_read_again(tmp_path: Path) -> None:
