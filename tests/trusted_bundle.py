@@ -27,9 +27,15 @@ def write_trusted_bundle(
     *,
     views: Views = "one",
     calibration_photos: int = CALIBRATION_PHOTOS,
+    with_unknown: bool = False,
 ) -> Path:
-    """Write the bundle to ``store/name/version`` and return that folder. ``calibration_photos`` of each species."""
-    scratch = write_tiny_bundle(store / f".{name}-scratch", name, version, seed, with_predictions=False)
+    """Write the bundle to ``store/name/version`` and return that folder. ``calibration_photos`` of each species.
+
+    ``with_unknown``: it says when something is no drawn moth, and how a species is added.
+    """
+    scratch = write_tiny_bundle(
+        store / f".{name}-scratch", name, version, seed, with_predictions=False, with_unknown=with_unknown
+    )
     tiny = bundle.read(scratch)
     shutil.rmtree(store / f".{name}-scratch")
     dataset = _dataset(tiny)
@@ -57,7 +63,9 @@ def write_trusted_bundle(
     )
     path = store / name / version
     path.parent.mkdir(parents=True, exist_ok=True)
-    bundle.write(path, onnx=tiny.onnx, card=card, evaluation=evaluation, readme=tiny.readme)
+    bundle.write(
+        path, onnx=tiny.onnx, card=card, evaluation=evaluation, readme=tiny.readme, unknown=tiny.unknown
+    )
     return path
 
 
