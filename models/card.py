@@ -139,11 +139,25 @@ class ModelCard(_Frozen):
                 raise ValueError(
                     f"prototype {prototype.label!r} has another training count, or is not in taxa"
                 )
+        if not any(self.learnt_counts):
+            raise ValueError("every label is a prototype; at least one must have been trained")
         return self
 
     def prototype(self, label: str) -> Prototype | None:
         """How a label was added without training; None for one that was trained."""
         return next((each for each in self.prototypes if each.label == label), None)
+
+    @property
+    def learnt_counts(self) -> tuple[int, ...]:
+        """Training images that each label was learnt from: 0 for a prototype, whatever photos it was added from.
+
+        For what was fitted on how often a label was trained: the temperature, priors, prediction sets.
+        """
+        added = {prototype.label for prototype in self.prototypes}
+        return tuple(
+            0 if taxon.label in added else count
+            for taxon, count in zip(self.taxa, self.training_counts, strict=True)
+        )
 
     @property
     def num_classes(self) -> int:

@@ -76,18 +76,27 @@ class Checklist:
         stream = io.StringIO(newline="")
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow((NAME, WEEKS, WEIGHT))
-        writer.writerows((each.name, weeks_words(each.weeks), f"{each.weight:g}") for each in self.species)
+        writer.writerows(
+            (each.name, weeks_words(each.weeks), _weight_words(each.weight)) for each in self.species
+        )
         return stream.getvalue()
 
 
 def parse_checklist(data: bytes) -> Checklist:
-    """The list of a CSV. Raises BadChecklist with the row of each fault.
+    """The list of a file as somebody sends it. Raises BadChecklist with the row of each fault.
 
     >>> found = parse_checklist("species;weeks\\nAgrotis ipsilon;51-2\\n".encode())
     >>> found.species[0].weeks
     (1, 2, 51, 52, 53)
     """
-    rows = _rows(list_text(data))
+    return parse_kept(list_text(data))
+
+
+def parse_kept(text: str) -> Checklist:
+    """The list of a text, such as ``Checklist.csv`` gives, of any length: what is kept has more bytes than what was
+    sent, so the limit of a file is no limit of this. Raises as ``parse_checklist``.
+    """
+    rows = _rows(text)
     if not rows:
         raise BadChecklist([Fault(1, f"the file is empty; expected a header with {NAME}")])
     header = [cell.strip() for cell in rows[0][1]]
@@ -228,6 +237,15 @@ def _species(number: int, cells: Mapping[str, str]) -> Expected:
     if not (name[0].isalpha() or name[0] == "\u00d7"):
         raise ValueError(f"{name[:40]!r} does not begin with a letter, as scientific names do")
     return Expected(name, parse_weeks(cells.get(WEEKS, "")), _weight(cells.get(WEIGHT, "")), number)
+
+
+def _weight_words(weight: float) -> str:
+    """The shortest text that is read as this very number.
+
+    >>> _weight_words(1.0), _weight_words(0.1234567)
+    ('1', '0.1234567')
+    """
+    return repr(weight).removesuffix(".0")
 
 
 def _weight(text: str) -> float:

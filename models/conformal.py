@@ -71,6 +71,9 @@ class ConformalTable(BaseModel):
 class SetRule:
     """The sets of one table over one species list.
 
+    A species that was added without training (a count of 0) was not there when the table was fitted. So the others get
+    the sets that they got without it, which keeps the promise for photos of them, and it joins where it scores as well.
+
     >>> table = ConformalTable(score="plain", fitted_on="x", num_images=9, alphas=(0.1,), quantiles=(0.75,))
     >>> rule = SetRule(table, training_counts=(8, 2, 2))
     >>> rule.members(np.array([0.5, 0.3, 0.2]), coverage=0.9).tolist()
@@ -79,7 +82,12 @@ class SetRule:
 
     def __init__(self, table: ConformalTable, training_counts: Sequence[int]) -> None:
         self.table = table
-        self.prior_C = power_prior(training_counts, table.prior_power)
+        counts_C = np.array(training_counts, dtype=np.float64)
+        self._learnt_C = counts_C > 0
+        self.num_added = int((~self._learnt_C).sum())
+        learnt_prior = power_prior(counts_C[self._learnt_C], table.prior_power)
+        self.prior_C = np.full(len(counts_C), np.exp(np.log(learnt_prior).mean()))
+        self.prior_C[self._learnt_C] = learnt_prior
 
     def members(self, probabilities_NC: NDArray[np.float64], coverage: float) -> NDArray[np.bool_]:
         """Which classes are in the set, bool [..., C]; the most probable class always is.
@@ -89,12 +97,21 @@ class SetRule:
         quantile = self.table.quantile(coverage)
         if quantile is None:
             return np.ones(probabilities_NC.shape, dtype=bool)
+        if not self.num_added:
+            return self._inside(probabilities_NC, quantile)
+        learnt_NC = np.where(self._learnt_C, probabilities_NC, 0.0)
+        total_N1 = learnt_NC.sum(axis=-1, keepdims=True)
+        without_NC = np.divide(learnt_NC, total_N1, out=np.zeros_like(learnt_NC), where=total_N1 > 0)
+        inside_NC = self._inside(probabilities_NC, quantile) & ~self._learnt_C
+        return inside_NC | (self._inside(without_NC, quantile) & self._learnt_C & (total_N1 > 0))
+
+    def _inside(self, probabilities_NC: NDArray[np.float64], quantile: float) -> NDArray[np.bool_]:
         inside_NC = set_scores(probabilities_NC, self.table.score, self.prior_C) <= quantile
         np.put_along_axis(inside_NC, probabilities_NC.argmax(axis=-1)[..., None], True, axis=-1)
         return inside_NC
 
 
-def power_prior(training_counts: Sequence[int], power: float) -> NDArray[np.float64]:
+def power_prior(training_counts: Sequence[int] | NDArray[np.float64], power: float) -> NDArray[np.float64]:
     """Class prior [C] that goes with the training count to a power.
 
     >>> power_prior((8, 2), 0.5).round(3).tolist(), power_prior((8, 2), 0).tolist()

@@ -45,8 +45,8 @@ def calibrated(
 ) -> NDArray[np.float64]:
     """Probabilities as a card's calibration gives them: by the named species' training count, or one temperature.
 
-    logits: [..., C]. training_counts: C, best as an array where there are thousands. Raises ValueError for logits
-    that are not finite.
+    logits: [..., C]. training_counts: C, a card's ``learnt_counts``, best as an array where there are thousands.
+    Raises ValueError for logits that are not finite.
 
     >>> calibrated([0.0, 0.0], Calibration(fitted_on="nothing", num_images=0), (3, 1)).tolist()
     [0.5, 0.5]

@@ -35,11 +35,17 @@ def count_temperatures(
     logits_NC: NDArray[np.float64],
     training_counts: Sequence[int] | NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Temperature of each photo [...] from logits [..., C].
+    """Temperature of each photo [...] from logits [..., C]. A label with a count of 0 was not trained: the most
+    probable of the others says the temperature, as it did where that was fitted.
 
     >>> count_temperatures(0.0, 0.5, np.array([[2.0, 1.0], [1.0, 2.0]]), (4, 1)).tolist()
     [2.0, 1.0]
+    >>> count_temperatures(0.0, 0.5, np.array([[2.0, 1.0, 9.0]]), (4, 1, 0)).tolist()
+    [2.0]
     """
-    count_N = np.asarray(training_counts)[logits_NC.argmax(axis=-1)]
+    count_C = np.asarray(training_counts)
+    if not count_C.all():
+        logits_NC = np.where(count_C > 0, logits_NC, -np.inf)
+    count_N = count_C[logits_NC.argmax(axis=-1)]
     temperature_N: NDArray[np.float64] = np.exp(intercept + slope * np.log(count_N))
     return np.clip(temperature_N, *SCALE_RANGE)

@@ -162,14 +162,23 @@ def _now(matched: Matched, week: int | None) -> NDArray[np.bool_]:
     return now_M
 
 
-def log_prior_left(logit_prior: LogitPrior, training_counts: Sequence[int]) -> NDArray[np.float64]:
+def log_prior_left(
+    logit_prior: LogitPrior, training_counts: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.float64]:
     """log of the class prior in a bundle's answers [C], up to a constant, by what its card says is left.
 
-    >>> log_prior_left("none", (9, 1)).tolist(), log_prior_left("partial", (9, 1)).round(3).tolist()
-    ([0.0, 0.0], [1.099, 0.0])
+    A species that was not trained (a count of 0) has its logit set against those of all others, so it is taken to
+    carry their mean: a few photos are no rarity that would have to be made up for.
+
+    >>> log_prior_left("none", (9, 1)).tolist(), log_prior_left("partial", (9, 1, 0)).round(3).tolist()
+    ([0.0, 0.0], [1.099, 0.0, 0.549])
     """
-    log_count_C: NDArray[np.float64] = np.log(np.array(training_counts, dtype=np.float64))
-    return PRIOR_POWER[logit_prior] * log_count_C
+    count_C = np.array(training_counts, dtype=np.float64)
+    log_learnt = np.log(count_C[count_C > 0])
+    log_count_C = np.full(len(count_C), log_learnt.mean())
+    log_count_C[count_C > 0] = log_learnt
+    log_prior_C: NDArray[np.float64] = PRIOR_POWER[logit_prior] * log_count_C
+    return log_prior_C
 
 
 def exchange_prior(

@@ -35,9 +35,15 @@ def write_trusted_bundle(
     *,
     views: Views = "one",
     calibration_photos: int = CALIBRATION_PHOTOS,
+    with_adding: bool = False,
 ) -> Path:
-    """Write the bundle to ``store/name/version`` and return that folder. ``calibration_photos`` of each species."""
-    scratch = write_tiny_bundle(store / f".{name}-scratch", name, version, seed, with_predictions=False)
+    """Write the bundle to ``store/name/version`` and return that folder. ``calibration_photos`` of each species.
+
+    ``with_adding``: it says how a species is added, too.
+    """
+    scratch = write_tiny_bundle(
+        store / f".{name}-scratch", name, version, seed, with_predictions=False, with_unknown=with_adding
+    )
     tiny = bundle.read(scratch)
     shutil.rmtree(store / f".{name}-scratch")
     dataset = _dataset(tiny)

@@ -46,7 +46,7 @@ def read_target(word: str, labels: Sequence[str]) -> NDArray[np.float64]:
 
 def prior_of_card(card: ModelCard) -> NDArray[np.float64] | None:
     """log of the prior in a bundle's logits [C], up to a constant; None where the card cannot say."""
-    return None if card.logit_prior == "partial" else log_prior_left(card.logit_prior, card.training_counts)
+    return None if card.logit_prior == "partial" else log_prior_left(card.logit_prior, card.learnt_counts)
 
 
 def answer_for(

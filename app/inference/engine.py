@@ -36,7 +36,7 @@ class DeployedModel:
     rollup: RollUp
     set_rule: SetRule | None
     """What its prediction sets promise; None for a card without conformal tables."""
-    training_counts: NDArray[np.int64]
+    learnt_counts: NDArray[np.int64]
     """The card's, as an array: of thousands of species, a tuple costs a request a millisecond."""
     confusions: Confusions
     neighbours: Neighbours | None
@@ -93,8 +93,8 @@ class Engine:
             sha256=bundle.sha256,
             epoch=epoch,
             rollup=RollUp(card.taxa),
-            set_rule=SetRule(card.conformal[0], card.training_counts) if card.conformal else None,
-            training_counts=np.array(card.training_counts, dtype=np.int64),
+            set_rule=SetRule(card.conformal[0], card.learnt_counts) if card.conformal else None,
+            learnt_counts=np.array(card.learnt_counts, dtype=np.int64),
             confusions=confusions_by_label(bundle.evaluation),
             neighbours=bundle.neighbours,
             session=session,

@@ -11,7 +11,7 @@ from app.db.repositories import checklists
 from app.db.session import Sessions
 from app.inference.engine import DeployedModel
 from app.services.checklist_choice import ActiveChecklist
-from models.checklist import parse_checklist
+from models.checklist import parse_kept
 from models.place import Place
 from models.target_prior import Matched, match_species
 
@@ -94,5 +94,5 @@ def _active(row: ChecklistRow) -> ActiveChecklist:
         created_at=row.created_at,
         place=place,
         unlisted_weight=row.unlisted_weight,
-        species=parse_checklist(row.content.encode()).species,
+        species=parse_kept(row.content).species,
     )

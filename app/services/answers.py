@@ -189,6 +189,13 @@ class PredictionSet(_Answer):
     num_calibration_images: Annotated[
         int | None, Field(description="Photos that the set was fitted on. Null where it was not.")
     ] = None
+    num_without_promise: Annotated[
+        int,
+        Field(
+            description="Species that were added without training, after the set was fitted: nothing is promised for "
+            "photos of these. `coverage` is kept for the others."
+        ),
+    ] = 0
     everything: Annotated[
         bool,
         Field(

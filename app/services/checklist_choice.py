@@ -103,9 +103,14 @@ def _radius(each: ActiveChecklist) -> float:
 
 
 def apply_checklist(
-    chosen: Chosen, matched: Matched, card: ModelCard, before: NDArray[np.float64]
+    chosen: Chosen,
+    matched: Matched,
+    card: ModelCard,
+    learnt_counts: NDArray[np.int64],
+    before: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], ChecklistUse]:
-    """Calibrated probabilities [C] under the chosen list, and what to say of it. ``matched``: the list beside the card.
+    """Calibrated probabilities [C] under the chosen list, and what to say of it. ``matched``: the list beside the card;
+    ``learnt_counts``: the card's.
 
     A list that expects none of the model's species in that week changes nothing, and the answer says so.
     """
@@ -113,7 +118,7 @@ def apply_checklist(
     target = target_shares(matched, chosen.week, active.unlisted_weight)
     after = before
     if target is not None:
-        after = exchange_prior(before, log_prior_left(card.logit_prior, card.training_counts), target)
+        after = exchange_prior(before, log_prior_left(card.logit_prior, learnt_counts), target)
     first, last = int(before.argmax()), int(after.argmax())
     top_before, top_after = (_name(card, place, before, after) for place in (first, last))
     num_expected = int(expected_now(matched, chosen.week).sum())

@@ -65,10 +65,10 @@ def compose(
 
     ``listed``: the checklist that holds. It comes after the calibration and before everything that is decided.
     """
-    each = decision.calibrated(logits, deployed.card.calibration, deployed.training_counts)
+    each = decision.calibrated(logits, deployed.card.calibration, deployed.learnt_counts)
     unlisted = decision.combine_photos(each) if len(each) > 1 else each[0]
     combined, use = (
-        apply_checklist(listed[0], listed[1], deployed.card, unlisted)
+        apply_checklist(*listed, deployed.card, deployed.learnt_counts, unlisted)
         if listed is not None
         else (unlisted, None)
     )
@@ -103,7 +103,7 @@ def compose(
                 index,
                 float(combined[index]),
                 float(scores[index]),
-                float(unlisted[index]) if use else None,
+                float(unlisted[index]) if use and use.applied else None,
             )
             for index in decision.top_k(combined, top_k)
         ),

@@ -24,7 +24,8 @@ def prediction_set(
     """The set by the card's conformal table, else by summed probability, which promises nothing.
 
     The table was fitted on single photos, without a checklist: of several photos together, and of probabilities that a
-    list changed (``listed``), the same sets are given without a promise.
+    list changed (``listed``), the same sets are given without a promise. Nor is there one for photos of species that
+    were added later without training; the others keep theirs (see ``SetRule``).
     """
     rule = deployed.set_rule
     if rule is None:
@@ -38,12 +39,14 @@ def prediction_set(
     as_fitted = num_photos == 1 and not listed
     report = None if everything or not as_fitted else measured(deployed.evaluation, rule, coverage)
     chosen = [] if everything else decision.prediction_set(probabilities, coverage, rule)
+    num_added = rule.num_added if as_fitted and not everything else 0
     return PredictionSet(
         coverage=coverage,
         promised=everything or as_fitted,
-        promise=rule.table.sentence(coverage)
+        promise=rule.table.sentence(coverage) + added_sentence(num_added)
         if everything or as_fitted
         else _no_promise(coverage, num_photos, listed=listed),
+        num_without_promise=num_added,
         score=rule.table.score,
         num_calibration_images=rule.table.num_images,
         everything=everything,
@@ -59,6 +62,18 @@ def measured(evaluation: Evaluation, rule: SetRule, coverage: float) -> SetRepor
         if report.score == rule.table.score and abs(1 - report.alpha - coverage) < 1e-9:
             return report
     return None
+
+
+def added_sentence(num_added: int) -> str:
+    """What a set does not promise, to follow its promise; empty where no species was added without training.
+
+    >>> added_sentence(1)
+    ' Nothing is promised for photos of the species that was added without training.'
+    """
+    if num_added == 0:
+        return ""
+    species = "species that was" if num_added == 1 else f"{num_added:,} species that were"
+    return f" Nothing is promised for photos of the {species} added without training."
 
 
 def _no_promise(coverage: float, num_photos: int, *, listed: bool) -> str:

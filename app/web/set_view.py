@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.services.answers import PredictionSet
+from app.services.prediction_sets import added_sentence
 from app.web.formatting import count_words, interval_words, share
 from app.web.naming import names_of
 from app.web.views import TaxonName
@@ -60,8 +61,8 @@ def _words(found: PredictionSet) -> str:
     photos = count_words(found.num_calibration_images or 0, "photo")
     promise = (
         f"Lists like this are made to hold the right species in {coverage} of photos (fitted on {photos} it "
+        f"had not learnt from).{added_sentence(found.num_without_promise)}"
     )
-    promise += "had not learnt from)."
     if found.macro_coverage is None or found.macro_coverage_interval is None:
         return f"{promise} It is not promised for every species alike."
     return (

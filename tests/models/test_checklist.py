@@ -1,6 +1,8 @@
 """A list of species as biologists write it: what is read, and what is refused with its row."""
 
 import contextlib
+import csv
+import io
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from models.checklist import (
     Checklist,
     Expected,
     parse_checklist,
+    parse_kept,
     parse_weeks,
     weeks_words,
 )
@@ -106,7 +109,35 @@ def test_no_bytes_are_answered_with_anything_but_a_list_or_its_faults(data: byte
 
 def test_a_list_that_was_kept_is_read_as_it_was() -> None:
     kept = Checklist((Expected("Noctua comes", (1, 2, 53), 0.25, 2), Expected("Apamea crenata", row=3)))
-    assert parse_checklist(kept.csv().encode()) == kept
+    assert parse_kept(kept.csv()) == kept
+
+
+@given(
+    name=st.from_regex(r"[A-Z][a-z]{1,9}[ '\",;\t\n\u2028.a-z\u00e0-\u0151]{1,30}", fullmatch=True),
+    weight=st.floats(0, 1e6),
+    weeks=st.sets(st.integers(1, 53)),
+)
+def test_any_list_that_is_taken_is_kept_without_loss(name: str, weight: float, weeks: set[int]) -> None:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerows([HEADER.strip().split(","), (name, weeks_words(sorted(weeks)), repr(weight))])
+    try:
+        taken = parse_checklist(stream.getvalue().encode())
+    except BadChecklist:
+        return
+    assert taken.species[0][1:3] == (tuple(sorted(weeks)), weight)
+    kept = parse_kept(taken.csv())
+    assert [each[:3] for each in kept.species] == [each[:3] for each in taken.species]
+
+
+def test_a_list_that_is_just_small_enough_to_be_sent_is_read_again_though_it_is_kept_with_more_bytes() -> (
+    None
+):
+    names = [f"Agrotis x{number:x}".ljust(37, "y") for number in range(MAX_ROWS)]
+    sent = "\n".join(["scientific_name", *names]).encode()
+    taken = parse_checklist(sent)
+    assert len(sent) < MAX_BYTES < len(taken.csv().encode())
+    assert len(parse_kept(taken.csv()).species) == MAX_ROWS
 
 
 def test_a_place_holds_what_is_near_it_also_over_the_date_line_and_at_the_poles() -> None:

@@ -14,8 +14,10 @@ from app.services.active_checklists import ActiveChecklists
 from app.services.checklists import Draft
 from app.services.registry import prepare_registry
 from app.settings import Settings
+from models.checklist import MAX_ROWS
 from models.place import Place
 
+TAXON = "Aurelia viridis"
 MEADOW = Place(decimal_latitude=47.2, decimal_longitude=11.4, radius_km=20)
 CSV = b"scientific_name,weeks\nAurelia viridis,20-30\nCandela striatta,\nNoctivaga rubra,\n"
 
@@ -141,3 +143,12 @@ async def test_a_replica_hears_of_lists_when_its_copy_is_old_and_not_before(
     answers = await asyncio.gather(*(lists.of("tiny-moths") for _ in range(20)))
     assert {each.id for answer in answers for each in answer} == {second}
     assert await lists.of("other-moths") == ()
+
+
+async def test_the_largest_list_that_is_taken_does_not_stop_the_answers(
+    registered: Sessions, settings: Settings
+) -> None:
+    names = [f"Agrotis x{number:x}".ljust(37, "y") for number in range(MAX_ROWS - 1)]
+    await add(registered, settings, Draft("meadow", "\n".join(["species", TAXON, *names]).encode()))
+    (found,) = await ActiveChecklists(registered).of("tiny-moths")
+    assert len(found.species) == MAX_ROWS
