@@ -122,11 +122,14 @@ def check_photos(base: Bundle, photo_sha256: Sequence[str]) -> None:
     """Raises ValueError for none, too many, the same twice, or one that the bundle was made or tested with."""
     if not 1 <= len(photo_sha256) <= MAX_PHOTOS:
         raise ValueError(f"a species is added from 1 to {MAX_PHOTOS} photos, not from {len(photo_sha256)}")
+    names = {taxon.label: taxon.display_name for taxon in base.card.taxa}
     known = {
-        prediction.sha256: f"a test photo of {prediction.label}" for prediction in base.predictions or ()
+        prediction.sha256: f"a test photo of {names[prediction.label]}"
+        for prediction in base.predictions or ()
     }
     for prototype in base.card.prototypes:
-        known |= dict.fromkeys(prototype.photo_sha256, f"a photo that {prototype.label} was added from")
+        words = f"a photo that {names[prototype.label]} was added from"
+        known |= dict.fromkeys(prototype.photo_sha256, words)
     first: dict[str, int] = {}
     for number, sha256 in enumerate(photo_sha256, start=1):
         if sha256 in first:

@@ -159,10 +159,11 @@ def _reason(chosen: Chosen, card: ModelCard, num_expected: int, before: ListedNa
     holds = f"The checklist {name} holds, as {why}"
     expects = f"{holds}; it expects {num_expected} of the {card.num_classes} species{when}."
     shown = after.scientific_name or after.label
-    moved = (
-        f"from {percent(after.probability_without_checklist)} to {percent(after.probability_with_checklist)}"
-    )
+    first, then = percent(after.probability_without_checklist), percent(after.probability_with_checklist)
+    moved = f"from {first} to {then}"
     if before.label == after.label:
+        if first == then:
+            return f"{expects} {shown} is the likeliest with it as without it, at {then} both times."
         return f"{expects} {shown} is the likeliest with it as without it; it went {moved}."
     other = before.scientific_name or before.label
     fell = f"from {percent(before.probability_without_checklist)} to {percent(before.probability_with_checklist)}"

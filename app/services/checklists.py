@@ -84,8 +84,8 @@ def _check(name: str, draft: Draft, card: ModelCard) -> Checked:
         notes.append(f"columns that are not read: {', '.join(species.ignored_columns)}"[:500])
     if card.logit_prior == "partial":
         notes.append(
-            "the card does not say how much of the training photos' frequencies is left in the answers; "
-            "half is taken out"
+            "the model may lean towards species that it saw many photos of, and nobody knows how far; half of that is "
+            "taken out before the list counts"
         )
     if draft.place is None and not any(each.weeks for each in species.species):
         notes.append("it has neither a place nor weeks, so it is used only by a request that names it")

@@ -10,8 +10,8 @@ from models.neighbours import Neighbour
 
 NUM_NEAREST = 6
 NEAREST_METHOD = (
-    "Training photos whose embeddings have the largest cosine with this photo's, among {num:,} of the photos that the "
-    "model learned from. It shows what the model takes to be alike, which is evidence only where the eye agrees."
+    "The nearest among {num:,} of the photos that the model learned from. The figure is how alike its descriptions of "
+    "both photos are (their cosine: 1 is the same). What it takes to be alike is evidence only where the eye agrees."
 )
 NO_NEIGHBOURS = (
     "This version of the model carries no codes of its training photos, so none can be shown. Versions exported "

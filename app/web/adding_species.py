@@ -2,7 +2,7 @@
 way in are one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -112,14 +112,16 @@ async def add_sent_form(
     answers: Answering,
     adder: SpeciesAdder,
     actor: str,
-    check_form: Callable[[str], None],
+    hear: Callable[[Mapping[str, str]], None],
 ) -> AddedSpecies:
-    """Add the species of a page's form. ``check_form`` hears of its token. Raises as ``SpeciesAdder.add``."""
+    """Add the species of a page's form. ``hear`` is told its fields, to check its token and to keep them for the
+    page that says what is wrong. Raises as ``SpeciesAdder.add``.
+    """
     with answers.admission.reading() as reservation:
         limits = UploadLimits(MAX_PHOTOS, settings.max_photo_bytes)
         upload = await read_upload(request, limits, reservation.grow)
         sent = dict(upload.fields)
-        check_form(sent.get("form_token", ""))
+        hear(sent)
         fields = [pair for pair in upload.fields if pair[0] not in ("form_token", "model")]
         # A browser sends an empty part for a field of files where none was chosen.
         photos = [photo for photo in upload.photos if photo.data or photo.filename]

@@ -1,7 +1,7 @@
 """``/admin/models/add-species``: the form for a species and its photos."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -44,6 +44,18 @@ class SpeciesRefusedView:
 
 
 @dataclass(frozen=True)
+class SpeciesDraft:
+    """What was typed: nobody has to type it again where something is refused. A browser keeps no chosen photos."""
+
+    model: str = ""
+    name: str = ""
+    vernacular_name: str = ""
+    family: str = ""
+    base: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class AddSpeciesView:
     """``/admin/models/add-species``. ``models``: their names."""
 
@@ -56,6 +68,7 @@ class AddSpeciesView:
     models: tuple[str, ...]
     added: SpeciesAddedView | None
     refused: SpeciesRefusedView | None
+    draft: SpeciesDraft
 
 
 @router.get("")
@@ -85,12 +98,18 @@ async def add_species(
     adder: CurrentSpeciesAdder,
 ) -> Response:
     """Add the species of the form. When it is refused the page says what is wrong, and what to do."""
+    draft = SpeciesDraft()
+
+    def hear(sent: Mapping[str, str]) -> None:
+        nonlocal draft
+        draft = SpeciesDraft(**{field.name: sent.get(field.name, "")[:200] for field in fields(SpeciesDraft)})
+        check_form(request, sent.get("form_token", ""))
+
     try:
-        check = partial(check_form, request)
-        added = await add_sent_form(request, settings, answers, adder, caller.actor, check)
+        added = await add_sent_form(request, settings, answers, adder, caller.actor, hear)
     except AppError as refused:
         async with sessions() as session:
-            return await _page(request, session, settings, refused=refused)
+            return await _page(request, session, settings, refused=refused, draft=draft)
     row = added.version.row
     return RedirectResponse(f"/admin/models/add-species?model={row.model}&version={row.version}", 303)
 
@@ -102,6 +121,7 @@ async def _page(
     *,
     added: SpeciesAddedView | None = None,
     refused: AppError | None = None,
+    draft: SpeciesDraft = SpeciesDraft(),
 ) -> Response:
     view = AddSpeciesView(
         form_token=request.state.form_token,
@@ -110,6 +130,7 @@ async def _page(
         models=tuple(summary.name for summary in await registry.list_models(session)),
         added=added,
         refused=SpeciesRefusedView(refused.title, refused.detail) if refused else None,
+        draft=draft,
     )
     return render(
         request,

@@ -16,7 +16,7 @@ from app.web.explanation_view import (
 from app.web.formatting import added_words, count_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
 from app.web.set_view import SetView, set_view
-from app.web.unknown_words import unknown_words
+from app.web.unknown_words import no_list_words, unknown_words
 from app.web.views import IdentificationRecord, TaxonName
 from models.groups import Group
 
@@ -125,7 +125,7 @@ def identification_view(
         best=candidates[0] if named and candidates else None,
         candidates_title="Next candidates" if named else "Best guesses, not identifications",
         candidates=candidates[1:] if named else candidates,
-        set=set_view(answer.prediction_set, known),
+        set=set_view(answer.prediction_set, known, no_list_words(answer.decision)),
         group_rule=group_rule,
         checklist=checklist_use_view(answer.checklist),
         explanation=explanation_view(answer, known),

@@ -12,6 +12,8 @@ from app.web.views import TaxonName
 MOST_NAMES = 20
 """More names are not read; the answer as JSON has them all."""
 
+NO_LIST = "Lists are made for photos of known species, so nothing is promised of this one."
+
 
 @dataclass(frozen=True)
 class SetView:
@@ -24,10 +26,16 @@ class SetView:
     open: bool
 
 
-def set_view(found: PredictionSet, known: Mapping[str, TaxonName]) -> SetView:
-    """View of a prediction set. ``known``: names of the species list."""
+def set_view(found: PredictionSet, known: Mapping[str, TaxonName], unknown: str = "") -> SetView:
+    """View of a prediction set. ``known``: names of the species list. ``unknown``: why the answer holds the animal for
+    none of them, if it does; the set is then no more than what it would be.
+    """
     names = names_of([taxon.label for taxon in found.taxa[:MOST_NAMES]], known)
     num = len(found.taxa)
+    if unknown:
+        listed = count_words(num, "name") if num else "the whole species list"
+        heading = f"If it were one of the known species: {listed}"
+        return SetView(heading, f"{unknown} {NO_LIST}", names, max(0, num - MOST_NAMES), open=False)
     return SetView(
         heading=_heading(found),
         words=_words(found),

@@ -58,6 +58,19 @@ _WORDS: dict[UnknownKind, UnknownWords] = {
 }
 
 
+_NO_LIST: dict[UnknownKind, str] = {
+    "not_a_moth": "The photo is unlike every moth photo that the model was tried on.",
+    "unknown_moth": "The animal is like none of the known species.",
+    "unclear": "The photo is like none of the known species.",
+    "poor_photo": "The photo shows too little to tell whether it is one.",
+}
+
+
+def no_list_words(decision: DecisionAnswer) -> str:
+    """Why a list of species is worth nothing here; empty where it is, as for known species that are too alike."""
+    return _NO_LIST.get(decision.unknown.kind, "") if decision.unknown else ""
+
+
 def unknown_words(decision: DecisionAnswer) -> UnknownWords:
     """The words for an answer without a name; for one from before kinds were told, those of ``undecided``."""
     return _WORDS[decision.unknown.kind if decision.unknown else "undecided"]

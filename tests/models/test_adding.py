@@ -144,10 +144,10 @@ def test_photos_are_1_to_20_each_once_and_none_of_the_bundle(base: Bundle, tmp_p
     with pytest.raises(ValueError, match="photos 2 and 4 are the same file"):
         adding.check_photos(base, [*hashes(3), hashes(3)[1]])
     assert base.predictions is not None
-    with pytest.raises(ValueError, match="photo 2 is a test photo of aurelia_ferruginea"):
+    with pytest.raises(ValueError, match="photo 2 is a test photo of Aurelia ferruginea"):
         adding.check_photos(base, [*hashes(1), base.predictions[0].sha256])
     new = written(made(base), tmp_path / "1.1.0")
-    with pytest.raises(ValueError, match="photo 1 is a photo that nova_alba was added from"):
+    with pytest.raises(ValueError, match="photo 1 is a photo that Nova alba was added from"):
         adding.check_photos(new, hashes(1, "nova_alba"))
 
 

@@ -176,7 +176,7 @@ async def test_a_second_species_is_added_to_the_first_and_the_first_is_not_added
     assert again.status_code == 422
     assert "give all of them and the version before it as the base: 1.0.0" in again.text
     same_photo = await send(robot, new_moth(1), name="Nova nigra")
-    assert "photo 1 is a photo that nova_alba was added from" in same_photo.text
+    assert "photo 1 is a photo that Nova alba was added from" in same_photo.text
     second = (await send(robot, new_moth(2), name="Nova nigra")).json()
     assert (second["version"], second["base"], second["num_species"]) == ("1.2.0", "1.1.0", 9)
     anew = (await send(robot, new_moth(1), new_moth(2), base="1.0.0", version="1.7.0")).json()
@@ -270,6 +270,17 @@ async def test_the_page_adds_and_says_what_was_made(admin: httpx.AsyncClient) ->
     assert "added from 2 photos and not tested" in page
     refused = await send(admin, b"text", where=PAGE, name="Nova nigra", **fields)
     assert (refused.status_code, "Photo 1 (moth 1.jpg)" in refused.text) == (415, True)
+
+
+async def test_a_refused_form_comes_back_as_it_was_filled_in(admin: httpx.AsyncClient) -> None:
+    fields = {"form_token": await token_of(admin), "model": "tiny-moths", "base": "", "version": "7.0.0"}
+    page = await send(admin, b"text", where=PAGE, name='Nova "nigra"', family="Noctuidae", **fields)
+    assert page.status_code == 415
+    for kept in ("Nova &#34;nigra&#34;", "Noctuidae", "7.0.0"):
+        assert f'value="{kept}"' in page.text
+    assert '<option value="tiny-moths" selected>' in page.text
+    assert "choose the photos again" in page.text
+    assert "choose the photos again" not in (await admin.get(PAGE)).text
 
 
 async def test_a_form_from_elsewhere_is_refused(admin: httpx.AsyncClient, settings: Settings) -> None:

@@ -116,6 +116,8 @@ async def test_the_page_says_it_in_words(client: httpx.AsyncClient) -> None:
             assert "Probably not a moth" in page
             assert "Nothing to record here" in page
             assert answer["decision"]["reason"] in page
+            assert "nothing is promised of this one" in page
+            assert "Only this one fits" not in page
             return
     raise AssertionError("none of the things was called no moth")
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.services.answers import PredictionSet, SetTaxon
 from app.web.plot_block import Cell, PlotBlock
-from app.web.set_view import MOST_NAMES, set_view
+from app.web.set_view import MOST_NAMES, NO_LIST, set_view
 from app.web.trust_blocks import NOT_MEASURED, trust_blocks
 from app.web.unknown_blocks import NOT_MEASURED as UNKNOWN_NOT_MEASURED
 from app.web.unknown_blocks import unknown_blocks
@@ -32,6 +32,17 @@ def test_three_names_are_one_of_these_three_in_their_order() -> None:
 def test_a_promise_that_was_not_measured_says_that_it_is_not_for_every_species() -> None:
     assert set_view(made(1), {}).heading == "Only this one fits"
     assert set_view(made(1), {}).words.endswith("It is not promised for every species alike.")
+
+
+def test_the_list_of_an_animal_that_is_none_of_the_species_promises_nothing() -> None:
+    view = set_view(
+        made(1, macro_coverage=0.914, macro_coverage_interval=(0.88, 0.94)), {}, "It is none of them."
+    )
+    assert (view.heading, view.open) == ("If it were one of the known species: 1 name", False)
+    assert view.words == f"It is none of them. {NO_LIST}"
+    assert "91%" not in view.words
+    whole = set_view(made(0, everything=True), {}, "It is none of them.")
+    assert whole.heading.endswith(": the whole species list")
 
 
 def test_a_long_list_is_cut_and_not_shown_at_once() -> None:
