@@ -104,12 +104,18 @@ class SetRule:
         without_NC = np.divide(learnt_NC, total_N1, out=np.zeros_like(learnt_NC), where=total_N1 > 0)
         inside_NC = self._inside(probabilities_NC, quantile) & ~self._learnt_C
         inside_NC |= self._inside(without_NC, quantile) & self._learnt_C & (total_N1 > 0)
-        return inside_NC
+        return _with_most_probable(inside_NC, probabilities_NC)
 
     def _inside(self, probabilities_NC: NDArray[np.float64], quantile: float) -> NDArray[np.bool_]:
         inside_NC = set_scores(probabilities_NC, self.table.score, self.prior_C) <= quantile
-        np.put_along_axis(inside_NC, probabilities_NC.argmax(axis=-1)[..., None], True, axis=-1)
-        return inside_NC
+        return _with_most_probable(inside_NC, probabilities_NC)
+
+
+def _with_most_probable(
+    inside_NC: NDArray[np.bool_], probabilities_NC: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    np.put_along_axis(inside_NC, probabilities_NC.argmax(axis=-1)[..., None], True, axis=-1)
+    return inside_NC
 
 
 def power_prior(training_counts: Sequence[int] | NDArray[np.float64], power: float) -> NDArray[np.float64]:

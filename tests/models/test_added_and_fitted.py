@@ -47,7 +47,7 @@ def test_every_other_species_is_in_the_sets_that_it_was_in(
     found = rule.members(probabilities(logits), 0.9)
     assert rule.num_added == 2
     assert (found[:, LEARNT] >= without).all()
-    assert found[np.arange(5), logits.argmax(axis=1)].all()
+    assert found[np.arange(5), probabilities(logits).argmax(axis=1)].all()
 
 
 def test_one_that_the_photo_plainly_shows_stands_beside_the_likeliest_of_the_others() -> None:
