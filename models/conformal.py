@@ -103,7 +103,8 @@ class SetRule:
         total_N1 = learnt_NC.sum(axis=-1, keepdims=True)
         without_NC = np.divide(learnt_NC, total_N1, out=np.zeros_like(learnt_NC), where=total_N1 > 0)
         inside_NC = self._inside(probabilities_NC, quantile) & ~self._learnt_C
-        return inside_NC | (self._inside(without_NC, quantile) & self._learnt_C & (total_N1 > 0))
+        inside_NC |= self._inside(without_NC, quantile) & self._learnt_C & (total_N1 > 0)
+        return inside_NC
 
     def _inside(self, probabilities_NC: NDArray[np.float64], quantile: float) -> NDArray[np.bool_]:
         inside_NC = set_scores(probabilities_NC, self.table.score, self.prior_C) <= quantile
