@@ -3,13 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
 from models import bundle
 from models.target_prior import UNLISTED
-from models.views import Views
 from training.checklist_prior import evaluate_with_checklist
 from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
@@ -28,6 +27,7 @@ from training.export import export as export_run
 from training.judge_added import judge_added
 from training.judge_unknown import judge_unknown
 from training.judged import evaluate_models
+from training.options import WantedViews, read_views
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.run_folder import begin_run, command_line, is_first_process, read_run
@@ -38,9 +38,6 @@ from training.verify import verdicts
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder that `prepare` made.")]
-WantedViews = Annotated[
-    str, typer.Option("--views", help="What is shown of a photo: one, or mirrored (its mirror image too).")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -196,7 +193,7 @@ def evaluate(
     if week is not None:
         raise ValueError("--week goes with --prior: give the list that it is a week of")
     log_target_C = read_target(target_prior, dataset.labels) if target_prior else None
-    evaluation = evaluate_models(models, dataset, split, log_target_C, _views(views) if views else None)
+    evaluation = evaluate_models(models, dataset, split, log_target_C, read_views(views) if views else None)
     one_run = len(models) == 1 and not (models[0] / bundle.CARD).exists()
     as_trained = not target_prior and views != "mirrored"
     if one_run and as_trained:  # a bundle never changes: its sums would no longer hold
@@ -217,7 +214,7 @@ def crossval(
     Example: python -m training crossval --recipe baseline --data data/mine --out runs/mine-crossval
     """
     config = apply_overrides(make_recipe(recipe), overrides or [])
-    result = cross_validate(config, read_dataset(data), out, command_line(), _views(views))
+    result = cross_validate(config, read_dataset(data), out, command_line(), read_views(views))
     typer.echo(table(result.evaluation))
 
 
@@ -255,16 +252,9 @@ def export(
         out=out,
         text=words,
         crossval=judged,
-        views=_views(views),
+        views=read_views(views),
     )
     typer.echo(f"{written.path}  sha256 {written.sha256}")
-
-
-def _views(word: str) -> Views:
-    for views in get_args(Views):
-        if word == views:
-            return cast(Views, views)
-    raise typer.BadParameter(f"{word!r} is none of one, mirrored", param_hint="--views")
 
 
 @app.command()

@@ -63,3 +63,12 @@ def ask_bundle(read: bundle.Bundle, dataset: Dataset) -> Asked:
         evaluation_cache(dataset, wanted),
         prior_of_card(read.card),
     )
+
+
+def check_views(read: bundle.Bundle, views: Views | None) -> None:
+    """Raises ValueError where a bundle is asked for other views than its own; None: for those."""
+    if views not in (None, read.card.views):
+        raise ValueError(
+            f"{read.path}: is calibrated for views {read.card.views!r}, as its card says; to judge {views!r}, "
+            "give the run, or export it with --views"
+        )

@@ -9,14 +9,16 @@ import typer
 from models import bundle
 from models.evaluation import UnknownReport
 from models.preprocess import Preprocessing
-from training.asked import Asked, ask_bundle, ask_run
-from training.crossval import FITTED_ON
+from models.views import Views
+from training.asked import Asked, ask_bundle, ask_run, check_views
+from training.crossval import FITTED_ON, RESULT, read_cross_validation
 from training.data.dataset import Photos
 from training.data.prepared import Dataset, read_dataset
 from training.data.split import split_by_folds
 from training.evaluate import class_indices
 from training.inference import places_of
 from training.judged import CALIBRATED_ON, SEEN
+from training.options import WantedViews, read_views
 from training.outsiders import PhotoFiles, read_outsiders
 from training.unknown_folds import answer_fold, judge_folds, share_of
 from training.unknown_lines import unknown_lines
@@ -44,32 +46,38 @@ def judge_unknown(
         str, typer.Option(help="Known photos to judge with; a cross-validation has its own.")
     ] = "test",
     limit: Annotated[int, typer.Option(min=1, help="Photos of each kind of outsider, drawn by lot.")] = 600,
+    views: WantedViews = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Judge how well a model tells what it does not know: drawn pictures, and photos that you name.
 
+    A bundle and a cross-validation are asked over their own views, a run over one of each photo where you do not say.
+
     Example: python -m training judge-unknown runs/mine --data data/mine --outsiders "butterflies=photos/butterflies"
     """
     paths = dict(read_outsiders(words, limit) for words in outsiders or [])
-    report = judge(model, read_dataset(data), paths, split=split)
+    wanted = read_views(views) if views else None
+    report = judge(model, read_dataset(data), paths, split=split, views=wanted)
     typer.echo(report.model_dump_json(indent=1) if as_json else "\n".join(unknown_lines(report)))
 
 
-def judge(model: Path, dataset: Dataset, outsiders: Paths, *, split: str = "test") -> UnknownReport:
+def judge(
+    model: Path, dataset: Dataset, outsiders: Paths, *, split: str = "test", views: Views | None = None
+) -> UnknownReport:
     """The report on a run or a bundle with the photos of ``split``, or on a cross-validation with those of its folds.
 
-    Raises ValueError.
+    ``views`` None: a bundle's and a cross-validation's own, of runs the photos as they are. Raises ValueError.
     """
     folds = sorted(model.glob("fold-*/"))
     if folds:
-        return _judge_folds(folds, dataset, outsiders)
+        return _judge_folds(folds, dataset, outsiders, views or _views_of(model))
     if split in SEEN or not dataset.split(split):
         raise ValueError(
             f"{dataset.folder}: known photos must be ones that were neither trained on nor calibrated with, and "
             f"split {split!r} has none; give --split test, or the folder of a cross-validation"
         )
     shipped = (model / bundle.CARD).exists()
-    asked, fitted = _bundle(model, dataset) if shipped else _run(model, dataset)
+    asked, fitted = _bundle(model, dataset, views) if shipped else _run(model, dataset, views or "one")
     samples = dataset.split(split)
     part = judged_part(
         asked.ask,
@@ -86,16 +94,24 @@ def _all_outsiders(paths: Paths, wanted: Preprocessing) -> dict[str, Photos]:
     return {**drawn, **{name: PhotoFiles(found, wanted) for name, found in paths.items()}}
 
 
-def _bundle(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:
+def _views_of(cross_validation: Path) -> Views:
+    """Those that it was judged with; one while it has no result yet."""
+    if not (cross_validation / RESULT).exists():
+        return "one"
+    return read_cross_validation(cross_validation).views
+
+
+def _bundle(model: Path, dataset: Dataset, views: Views | None) -> tuple[Asked, FittedUnknown]:
     read = bundle.read(model)
+    check_views(read, views)
     fitted = shipped_rule(read)
     if fitted is None:
         raise ValueError(f"{model}: does not say when something is unknown; export it again from its run")
     return ask_bundle(read, dataset), fitted
 
 
-def _run(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:
-    asked, validation = ask_run(model, dataset), dataset.split("val")
+def _run(model: Path, dataset: Dataset, views: Views) -> tuple[Asked, FittedUnknown]:
+    asked, validation = ask_run(model, dataset, views), dataset.split("val")
     fitted = fit_unknown(
         asked.ask,
         asked.photos,
@@ -112,12 +128,12 @@ def _run(model: Path, dataset: Dataset) -> tuple[Asked, FittedUnknown]:
     return asked, fitted
 
 
-def _judge_folds(folders: list[Path], dataset: Dataset, outsiders: Paths) -> UnknownReport:
+def _judge_folds(folders: list[Path], dataset: Dataset, outsiders: Paths, views: Views) -> UnknownReport:
     judged = []
     for number, folder in enumerate(folders):
         fold = folder.name.removeprefix("fold-")
         without = dataset.with_samples(split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=0))
-        asked = ask_run(folder, without)
+        asked = ask_run(folder, without, views)
         mine = share_of(_all_outsiders(outsiders, asked.wanted), number, len(folders))
         judged.append(answer_fold(asked.ask, asked.photos, without, asked.wanted, mine)[2])
     return judge_folds(judged, dataset.groups, fitted_on=FITTED_ON)[1]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models import bundle
 from models.metrics import Evaluation
 from models.views import Views
-from training.asked import ask_bundle, ask_run
+from training.asked import ask_bundle, ask_run, check_views
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.ensemble import ensemble_logits
@@ -131,11 +131,7 @@ def _bundle_answers(
     model: Path, dataset: Dataset, samples: tuple[Sample, ...], views: Views | None, *, judge: bool
 ) -> Answered:
     read = bundle.read(model)
-    if views not in (None, read.card.views):
-        raise ValueError(
-            f"{model}: is calibrated for views {read.card.views!r}, as its card says; to judge {views!r}, "
-            "give the run, or export it with --views"
-        )
+    check_views(read, views)
     asked = ask_bundle(read, dataset)
     answers = asked.ask(asked.photos, places_of(dataset, samples))
     unknown = shipped_rule(read) if judge else None

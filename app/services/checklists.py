@@ -102,13 +102,22 @@ def _check(name: str, draft: Draft, card: ModelCard) -> Checked:
     )
 
 
+def one_form(name: str) -> str:
+    """A name as it is kept, however the spaces and the accents of it were typed.
+
+    >>> one_form("Zu\u0308rich  city") == "Z\u00fcrich city"
+    True
+    """
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
 def list_name(name: str) -> str:
     """A list's name as it is kept. Raises InvalidField.
 
     >>> list_name("  Alpine   meadow ")
     'Alpine meadow'
     """
-    plain = unicodedata.normalize("NFC", " ".join(name.split()))
+    plain = one_form(name)
     if not 1 <= len(plain) <= MAX_NAME or not plain.isprintable():
         raise InvalidField.of("checklist", f"expected a name of 1 to {MAX_NAME} printable characters")
     if plain.lower() in RESERVED:
@@ -188,7 +197,7 @@ async def end_named(session: AsyncSession, model: str, name: str, actor: str) ->
     """Use the list of this name no more. Raises NotFound, which names those in use."""
     in_use = await lists_of(session, model)
     for row in in_use:
-        if row.name == name:
+        if row.name == one_form(name):
             return await end(session, model, row.id, actor)
     names = ", ".join(row.name for row in in_use) or "none"
     raise NotFound(f"{model} has no list named {name!r} in use; there is {names}.")

@@ -17,13 +17,16 @@ from app.inference.session import OnnxSession, ProviderUnavailable
 from app.services.papers import read_registered
 from app.settings import S3Place
 from models.bundle import BundleError
+from models.views import with_views
 
 NUM_RUNS = 15
 _one_at_a_time = asyncio.Lock()
 
 
 class Cost(BaseModel):
-    """Size and speed of a version. Times are those of the network alone, one photo a run, without decoding."""
+    """Size and speed of a version. Times are those of the network alone, one photo a run with every view of it that the
+    card asks for, without decoding.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +52,8 @@ def _measured(store: Path | S3Place, path: str, sha256: str, provider: str) -> C
     bundle = read_registered(store, path, sha256)
     size_px = bundle.card.preprocessing.size_px
     session = OnnxSession(bundle.onnx, size_px=size_px, provider=provider)
-    photo = np.random.default_rng(0).integers(0, 256, (1, size_px, size_px, 3), dtype=np.uint8)
+    one_view = np.random.default_rng(0).integers(0, 256, (1, size_px, size_px, 3), dtype=np.uint8)
+    photo = with_views(one_view, bundle.card.views)
     times_ms = []
     for _ in range(NUM_RUNS):
         started = time.perf_counter()

@@ -17,25 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.keeper import Kept, NewIdentification, NewPhoto
 from app.db.repositories import identifications
 from app.db.tables import utc_now
-from app.errors import (
-    Busy,
-    IdempotencyConflict,
-    NoModelDeployed,
-    NotFound,
-    PhotoTooLarge,
-    UndecodablePhoto,
-    UnsupportedPhoto,
-)
-from app.inference.decode import DecodePool, DecoderStopped
-from app.inference.decode_process import DecodedPhoto, OnPixels
+from app.errors import IdempotencyConflict, NoModelDeployed, NotFound
+from app.inference.decode import DecodePool
+from app.inference.decode_process import DecodedPhoto
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
 from app.services.answers import IdentifyAnswer
 from app.services.checklist_choice import ActiveChecklist, Chosen, check_asked, choose
 from app.services.checklists import NO_LIST
 from app.services.compose import SeenPhoto, Sighting, compose, seen_at
+from app.services.decoding import decode_photo
 from app.services.explain import explain
 from app.services.prediction_sets import COVERAGE
-from models import preprocess
 from models.target_prior import Matched, match_species
 
 
@@ -236,26 +228,12 @@ class IdentifyService:
                 runs.append(asyncio.create_task(self._engine.run(deployed, pixels[None], features)))
 
         try:
-            photo = await self._decode(data, deployed, name, run)
+            photo = await decode_photo(self._decoder, data, deployed.card.preprocessing, name, run)
             stored_name = await self._photo_files.keep(photo.view_jpeg)
             return _Seen(photo, stored_name, await runs[0])
         finally:
             for task in runs:
                 task.cancel()  # of a photo that is refused after all; of one that is done, nothing
-
-    async def _decode(
-        self, data: bytes, deployed: DeployedModel, name: str, on_pixels: OnPixels
-    ) -> DecodedPhoto:
-        try:
-            return await self._decoder.decode(data, deployed.card.preprocessing, on_pixels)
-        except preprocess.UnsupportedPhotoFormat as error:
-            raise UnsupportedPhoto(f"{name}{error}") from error
-        except preprocess.PhotoTooLarge as error:
-            raise PhotoTooLarge(f"{name}{error}") from error
-        except preprocess.UndecodablePhoto as error:
-            raise UndecodablePhoto(f"{name}{error}") from error
-        except DecoderStopped as error:
-            raise Busy("This service is stopping; nothing was identified.") from error
 
 
 def _new(

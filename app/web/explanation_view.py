@@ -4,11 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.answers import ChecklistUse, Confusion, Explanation, IdentifyAnswer, NearestImage
-from app.web.formatting import count_words
+from app.services.answers import (
+    ChecklistUse,
+    Confusion,
+    Explanation,
+    IdentifyAnswer,
+    NearestImage,
+    Prediction,
+)
+from app.web.formatting import added_words, count_words
 from app.web.naming import names_of
 from app.web.views import TaxonName
-from models.taxonomy import Taxon
 
 _BASIS = {
     "place": "chosen by the photo's place",
@@ -80,8 +86,8 @@ def explanation_view(answer: IdentifyAnswer, known: Mapping[str, TaxonName]) -> 
     explanation = answer.explanation
     if explanation is None:
         return None
-    named = answer.predictions[0].taxon if answer.predictions else None
-    label = named.label if named else ""
+    named = answer.predictions[0] if answer.predictions else None
+    label = named.taxon.label if named else ""
     return ExplanationView(
         heatmap=f"data:image/png;base64,{explanation.heatmap_png_base64}",
         heatmap_note=(
@@ -107,13 +113,15 @@ def _nearest(image: NearestImage, label: str, known: Mapping[str, TaxonName]) ->
     )
 
 
-def _summary(explanation: Explanation, named: Taxon | None) -> str:
+def _summary(explanation: Explanation, named: Prediction | None) -> str:
     """How many of the nearest are of the likeliest species, and what that means."""
     nearest = explanation.nearest
     if not nearest or named is None:
         return ""
-    name = named.display_name
-    same = Counter(each.label for each in nearest)[named.label]
+    name = named.taxon.display_name
+    if named.added_from is not None:
+        return f"None of them can be of {name}: it was {added_words(named.added_from)}, and its photos are not kept."
+    same = Counter(each.label for each in nearest)[named.taxon.label]
     if same == 0:
         return f"None of the {len(nearest)} nearest training photos is of {name}: look twice."
     if same == len(nearest):

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.errors import FieldError, InvalidField
+from app.services.checklists import one_form
 from app.services.compose import Sighting
 from app.services.identify import IdentifyRequest
 from app.services.prediction_sets import COVERAGE
@@ -85,13 +86,14 @@ class PredictParameters(BaseModel):
             reliability=self.reliability,
             coverage=self.coverage,
             explain=self.explain,
-            prior=self.prior,
+            prior=None if self.prior is None else one_form(self.prior),
             sighting=Sighting(self.event_date, self.decimal_latitude, self.decimal_longitude),
         )
 
     def body_sha256(self, photos: Sequence[bytes]) -> str:
         """What was asked, as a hash: the parameters and the photos in order, not how they were encoded."""
-        silent = {"prior"} if self.prior is None else set()  # keys of before there were checklists stay good
+        newer = {"prior": None, "coverage": COVERAGE}  # left out where silent: keys of before them stay good
+        silent = {name for name, default in newer.items() if getattr(self, name) == default}
         told = json.dumps(self.model_dump(mode="json", exclude=silent), sort_keys=True).encode()
         digests = b"".join(hashlib.sha256(data).digest() for data in photos)
         return hashlib.sha256(hashlib.sha256(told).digest() + digests).hexdigest()

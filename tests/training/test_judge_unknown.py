@@ -87,6 +87,21 @@ def test_a_run_and_its_bundle_are_judged_with_left_out_species(photos: Path, tmp
     for split in ("val", "train", "nowhere"):
         with pytest.raises(ValueError, match="neither trained on nor calibrated with"):
             judge(written.path, dataset, outsiders, split=split)
+    mirrored = export(
+        tmp_path / "run",
+        dataset,
+        name="drawn",
+        version="1.1.0",
+        out=tmp_path / "store",
+        text=BundleText(),
+        views="mirrored",
+    )
+    assert mirrored.evaluation.unknown is not None
+    by_mirrored_run = judge(tmp_path / "run", dataset, outsiders, views="mirrored")
+    assert by_mirrored_run.known == mirrored.evaluation.unknown.known
+    assert judge(mirrored.path, dataset, outsiders).rule == by_mirrored_run.rule != by_run.rule
+    with pytest.raises(ValueError, match="calibrated for views 'mirrored'"):
+        judge(mirrored.path, dataset, outsiders, views="one")
     _without_rule(written, tmp_path / "old" / "1.0.0")
     with pytest.raises(ValueError, match="export it again"):
         judge(tmp_path / "old" / "1.0.0", dataset, outsiders)

@@ -9,43 +9,30 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.db.repositories import registry as repository
 from app.db.session import Sessions
 from app.db.tables import VersionRow, utc_now
-from app.errors import (
-    AppError,
-    Conflict,
-    InternalError,
-    InvalidField,
-    PhotoTooLarge,
-    UndecodablePhoto,
-    UnsupportedPhoto,
-)
+from app.errors import Conflict, InternalError, InvalidField
 from app.inference.decode import DecodePool
 from app.inference.session import OnnxSession
 from app.services import registry
 from app.services.adding.add import Added, Adder
 from app.services.adding.process import not_written
+from app.services.decoding import decode_photo
 from app.services.papers import papers_of, read_registered
 from app.settings import Settings
 from app.store.incoming import new_place
-from models import adding, bundle, preprocess
+from models import adding, bundle
 from models.bundle import Bundle
 from models.card import ModelCard, version_key
 from models.taxonomy import Taxon
 
 T = TypeVar("T")
 _MAX_TRIES = 5
-_REFUSALS: dict[type[preprocess.PhotoError], type[AppError]] = {
-    preprocess.UnsupportedPhotoFormat: UnsupportedPhoto,
-    preprocess.PhotoTooLarge: PhotoTooLarge,
-    preprocess.UndecodablePhoto: UndecodablePhoto,
-}
 MUST_BE_SIGNED = (
     "This installation takes signed bundles only, and a version that is made here has no signature. Make it "
     "elsewhere with `python -m app model add-species … --out FOLDER`, sign it, and add it."
@@ -85,6 +72,15 @@ class AddedSpecies:
     version: Added
 
 
+class _Looked(NamedTuple):
+    """A wanted species beside the version to add it to: photos of it are fine, and the network has seen them."""
+
+    base: Bundle
+    taxon: Taxon
+    photo_sha256: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+
+
 class SpeciesAdder:
     """Makes versions with one species more. Decodes photos as an identification does."""
 
@@ -95,17 +91,18 @@ class SpeciesAdder:
     async def add(self, wanted: WantedSpecies, *, actor: str) -> AddedSpecies:
         """Add the species as a new version, which nobody is answered with until it is promoted.
 
-        Raises NotFound, InvalidField, Conflict, UnsupportedPhoto, PhotoTooLarge, UndecodablePhoto,
-        and what ``Adder.add`` raises.
+        Raises NotFound, InvalidField, Conflict, what ``decode_photo`` raises, and what ``Adder.add`` raises.
         """
         if self._settings.require_signature:
             raise Conflict(MUST_BE_SIGNED)
         self._adder.check_free()
-        base, taxon, embeddings = await self._look(wanted)
+        looked: _Looked | None = None
         taken: list[str] = []
         while True:
-            version = await self._version(wanted, base, taken)
-            made = self._made(wanted, base, taxon, embeddings, version, actor)
+            row, version = await self._choose(wanted, taken)
+            if looked is None or looked.base.card.version != row.version:  # another species came in between
+                looked = await self._look(wanted, row)
+            made = _made(wanted, looked, version, actor)
             try:
                 added = await self._add(made, actor)
             except Conflict:  # taken a moment ago, or by a bundle in the store that the next start registers
@@ -113,31 +110,45 @@ class SpeciesAdder:
                 if wanted.version is not None or len(taken) == _MAX_TRIES:
                     raise
                 continue
-            return AddedSpecies(taxon, len(wanted.photos), base.card.version, added)
+            return AddedSpecies(looked.taxon, len(wanted.photos), row.version, added)
 
     async def write(self, wanted: WantedSpecies, out: Path, *, actor: str) -> Bundle:
         """Write the version's bundle below ``out``; it is added to nothing. Raises as ``add``, and FileExistsError."""
-        base, taxon, embeddings = await self._look(wanted)
-        made = self._made(wanted, base, taxon, embeddings, await self._version(wanted, base, ()), actor)
+        row, version = await self._choose(wanted, ())
+        made = _made(wanted, await self._look(wanted, row), version, actor)
         return await asyncio.to_thread(_write, made, out / made.card.name / made.card.version)
 
-    async def _look(self, wanted: WantedSpecies) -> tuple[Bundle, Taxon, NDArray[np.float32]]:
-        """Everything that can be refused, cheapest first, and what the network says of the photos."""
+    async def _choose(self, wanted: WantedSpecies, taken: Sequence[str]) -> tuple[VersionRow, str]:
+        """The version to add to and the name of the new one, by one reading of what there is.
+
+        So two species that are added at once want the same version: the second is told, and is added to the first.
+        """
         async with self._sessions() as session:
-            rows = (await registry.get_model(session, wanted.model)).versions
-            deployed = (await registry.get_model(session, wanted.model)).deployed
+            found = await registry.get_model(session, wanted.model)
+            deployed = found.deployed.version if found.deployed else found.versions[-1].version
             row = (
                 await registry.get_version(session, wanted.model, wanted.base)
                 if wanted.base is not None
-                else await self._newest_of(rows, deployed.version if deployed else rows[-1].version)
+                else await self._newest_of(found.versions, deployed)
             )
+        names = [each.version for each in found.versions]
+        if wanted.version is None:
+            return row, adding.next_minor(row.version, [*names, *taken])
+        if wanted.version in names:
+            raise Conflict(
+                f"{wanted.model} {wanted.version} is there already. Versions are immutable: choose another one."
+            )
+        return row, wanted.version
+
+    async def _look(self, wanted: WantedSpecies, row: VersionRow) -> _Looked:
+        """Everything that can be refused, cheapest first, and what the network says of the photos."""
         base = await self._read(row)
         _or_refuse("model", lambda: adding.check_addable(base))
         taxon = _or_refuse("name", lambda: _taxon(base.card, wanted))
         hashes = [hashlib.sha256(photo.data).hexdigest() for photo in wanted.photos]
         _or_refuse("photos", lambda: adding.check_photos(base, hashes))
         embeddings = await asyncio.to_thread(_embeddings, base, await self._pixels(base.card, wanted.photos))
-        return base, taxon, embeddings
+        return _Looked(base, taxon, tuple(hashes), embeddings)
 
     async def _newest_of(self, rows: Sequence[VersionRow], deployed: str) -> VersionRow:
         """The newest version that came of the deployed one by adding species, so that two added ones meet in one."""
@@ -157,47 +168,15 @@ class SpeciesAdder:
 
     async def _pixels(self, card: ModelCard, photos: Sequence[NamedPhoto]) -> list[NDArray[np.uint8]]:
         """All photos decoded, or the first one's refusal once none is at work any more."""
-        decoding = (self._decoded(card, photo) for photo in photos)
+        decoding = (
+            decode_photo(self._decoder, photo.data, card.preprocessing, f"{photo.name}: ") for photo in photos
+        )
         pixels: list[NDArray[np.uint8]] = []
         for found in await asyncio.gather(*decoding, return_exceptions=True):
             if isinstance(found, BaseException):
                 raise found
-            pixels.append(found)
+            pixels.append(found.pixels)
         return pixels
-
-    async def _decoded(self, card: ModelCard, photo: NamedPhoto) -> NDArray[np.uint8]:
-        try:
-            return (await self._decoder.decode(photo.data, card.preprocessing)).pixels
-        except preprocess.PhotoError as error:
-            raise _REFUSALS[type(error)](f"{photo.name}: {error}") from error
-
-    async def _version(self, wanted: WantedSpecies, base: Bundle, taken: Sequence[str]) -> str:
-        async with self._sessions() as session:
-            rows = (await registry.get_model(session, wanted.model)).versions
-            if wanted.version is None:
-                return adding.next_minor(base.card.version, [*(row.version for row in rows), *taken])
-            if await repository.version_of(session, wanted.model, wanted.version) is not None:
-                raise Conflict(
-                    f"{wanted.model} {wanted.version} is there already. Versions are immutable: choose another one."
-                )
-        return wanted.version
-
-    def _made(
-        self,
-        wanted: WantedSpecies,
-        base: Bundle,
-        taxon: Taxon,
-        embeddings: NDArray[np.float32],
-        version: str,
-        actor: str,
-    ) -> adding.NextVersion:
-        hashes = [hashlib.sha256(photo.data).hexdigest() for photo in wanted.photos]
-        return _or_refuse(
-            "version",
-            lambda: adding.with_species(
-                base, taxon, embeddings, hashes, version=version, added_by=actor, added_at=utc_now()
-            ),
-        )
 
     async def _add(self, made: adding.NextVersion, actor: str) -> Added:
         try:
@@ -208,6 +187,21 @@ class SpeciesAdder:
                 return await self._adder.with_species(added)
         except OSError as error:
             raise not_written(error) from error
+
+
+def _made(wanted: WantedSpecies, looked: _Looked, version: str, actor: str) -> adding.NextVersion:
+    return _or_refuse(
+        "version",
+        lambda: adding.with_species(
+            looked.base,
+            looked.taxon,
+            looked.embeddings,
+            looked.photo_sha256,
+            version=version,
+            added_by=actor,
+            added_at=utc_now(),
+        ),
+    )
 
 
 def _taxon(card: ModelCard, wanted: WantedSpecies) -> Taxon:
