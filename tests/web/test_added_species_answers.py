@@ -25,7 +25,7 @@ OLD = [drawn_photos.photo(kind=kind, seed=30 + kind) for kind in range(len(TAXA)
 def trusted_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose sets promise something, and to which species can be added."""
     folder = tmp_path_factory.mktemp("store")
-    write_trusted_bundle(folder, "tiny-moths", "1.0.0", with_unknown=True)
+    write_trusted_bundle(folder, "tiny-moths", "1.0.0", with_adding=True)
     return folder
 
 
@@ -109,7 +109,7 @@ def near_settings(settings: Settings) -> Settings:
     """The same, with codes of the training photos."""
     assert isinstance(settings.store, Path)
     shutil.rmtree(settings.store / "tiny-moths")
-    write_tiny_bundle(settings.store, "tiny-moths", "1.0.0", with_unknown=True, with_neighbours=True)
+    write_tiny_bundle(settings.store, "tiny-moths", "1.0.0", with_adding=True, with_neighbours=True)
     return settings
 
 
