@@ -109,7 +109,7 @@ def near_settings(settings: Settings) -> Settings:
     """The same, with codes of the training photos."""
     assert isinstance(settings.store, Path)
     shutil.rmtree(settings.store / "tiny-moths")
-    write_tiny_bundle(settings.store, "tiny-moths", "1.0.0", with_adding=True, with_neighbours=True)
+    write_tiny_bundle(settings.store, "tiny-moths", "1.0.0", with_unknown=True, with_neighbours=True)
     return settings
 
 
