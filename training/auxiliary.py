@@ -76,14 +76,14 @@ class Distillation(Choice):
 
     The loss becomes ``(1 - weight) * loss + weight * T^2 * KL(teachers at T || student at T)`` with T the temperature
     (arXiv:1503.02531). Teachers answer as they were finished, second stage and post-hoc prior included. They learn for
-    ``epochs`` epochs, and where that is 0 for as many as the student, who may be given longer to listen
+    ``teacher_epochs`` epochs, and where that is 0 for as many as the student, who may be given longer to listen
     (arXiv:2106.05237).
     """
 
     teachers: Annotated[int, Field(ge=0)] = 0
     weight: Fraction = 0.5
     temperature: Positive = 2.0
-    epochs: Annotated[int, Field(ge=0)] = 0
+    teacher_epochs: Annotated[int, Field(ge=0)] = 0
 
     @property
     def learns(self) -> bool:

@@ -59,8 +59,8 @@ class Taught(nn.Module):
 def teacher_runs(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
     """The teachers' configurations, of seeds ``seed + 1`` and so on, and where in the run's folder each is trained."""
     alone = config.with_(distillation=Distillation())
-    if config.distillation.epochs:
-        alone = alone.with_(optimisation={"epochs": config.distillation.epochs})
+    if config.distillation.teacher_epochs:
+        alone = alone.with_(optimisation={"epochs": config.distillation.teacher_epochs})
     return [
         (alone.with_(seed=config.seed + number), folder / f"teacher-{number}")
         for number in range(1, config.distillation.teachers + 1)

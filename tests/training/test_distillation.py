@@ -50,7 +50,7 @@ def test_teachers_are_runs_of_the_next_seeds_in_folders_of_their_own(
 def test_teachers_learn_for_epochs_of_their_own_where_that_is_asked_for(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    train(student(teachers=1, epochs=1), tiny_dataset, tmp_path)
+    train(student(teachers=1, teacher_epochs=1), tiny_dataset, tmp_path)
     assert read_config(tmp_path / "teacher-1" / "config.json").optimisation.epochs == 1
     told = [tmp_path / place / "metrics.jsonl" for place in ("teacher-1", ".")]
     assert [len(path.read_text().splitlines()) for path in told] == [1, 2]
