@@ -166,5 +166,10 @@ def _reason(chosen: Chosen, card: ModelCard, num_expected: int, before: ListedNa
             return f"{expects} {shown} is the likeliest with it as without it, at {then} both times."
         return f"{expects} {shown} is the likeliest with it as without it; it went {moved}."
     other = before.scientific_name or before.label
+    if before.probability_with_checklist == 0:
+        return (
+            f"{expects} It excludes {other}, which is {percent(before.probability_without_checklist)} probable without "
+            f"it; {shown}, the likeliest of the rest, went {moved}."
+        )
     fell = f"from {percent(before.probability_without_checklist)} to {percent(before.probability_with_checklist)}"
     return f"{expects} It moved {shown} {moved} and {other}, the likeliest without it, {fell}."

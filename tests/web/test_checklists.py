@@ -82,6 +82,7 @@ async def test_decision_and_prediction_set_go_by_the_list(
     listed = await ask(client, top_k="7", prior="meadow")
     assert listed["decision"]["taxon"]["label"] == GREEN.label
     assert listed["decision"]["probability"] == 1.0
+    assert f"It excludes {RUSTY.scientific_name}, which is" in listed["checklist"]["reason"]
     assert [each["label"] for each in listed["prediction_set"]["taxa"]] == [GREEN.label]
     assert sorted(by_label(listed).values()) == [0.0] * 6 + [1.0]
 
@@ -102,6 +103,7 @@ async def test_place_and_week_come_from_the_photo_too_and_a_request_can_refuse_o
     assert (
         "expects no species of this model in week 2, so it changed nothing" in winter["checklist"]["reason"]
     )
+    assert set(by_label(winter, "probability_without_checklist").values()) == {None}
     assert by_label(winter) == pytest.approx(by_label(await ask(client, photo, prior="none")))
     wrong = await client.post("/predict", files=[("image", PHOTO)], data={"prior": "medow"})
     assert wrong.status_code == 422
@@ -272,3 +274,11 @@ async def test_a_form_of_another_site_changes_nothing(admin: httpx.AsyncClient) 
     fields = {**MEADOW, "model": "tiny-moths", "form_token": "guessed", "csv": ONLY_GREEN.decode()}
     for path in ("preview", "add"):
         assert (await admin.post(f"/admin/checklists/{path}", data=fields)).status_code == 403
+
+
+async def test_a_list_is_found_by_its_name_however_its_accents_and_spaces_were_typed(
+    client: httpx.AsyncClient, robot: httpx.AsyncClient
+) -> None:
+    await add(robot, checklist="Zu\u0308rich  berg")
+    for typed in ("Z\u00fcrich berg", "Zu\u0308rich berg", " Z\u00fcrich  berg "):
+        assert (await ask(client, prior=typed))["checklist"]["name"] == "Z\u00fcrich berg"

@@ -1,6 +1,7 @@
 """An Idempotency-Key names one request: sent again it gets the answer that was saved, and only one is."""
 
 import asyncio
+import hashlib
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from app.db.repositories import identifications
 from app.db.tables import Role
 from app.main import create_app
 from app.settings import Settings
+from app.web.predict_parameters import PredictParameters
 from tests import drawn_photos
 from tests.web.conftest import connect, log_in, new_key
 from tests.web.test_predict import RUSTY, sent
@@ -43,6 +45,19 @@ async def test_what_counts_is_what_was_asked_not_how_it_was_encoded(client: http
         headers={"Idempotency-Key": "night-2", "Content-Type": "image/jpeg"},
     )
     assert raw.text == form.text
+
+
+def test_a_key_from_before_there_were_coverages_and_checklists_stays_good() -> None:
+    """What version 0.1.0 hashed of a request that leaves everything open, written out."""
+    told = (
+        '{"decimal_latitude": null, "decimal_longitude": null, "event_date": null, "explain": false, '
+        '"model": null, "reliability": null, "top_k": 5}'
+    )
+    digests = hashlib.sha256(told.encode()).digest() + hashlib.sha256(RUSTY).digest()
+    silent = PredictParameters()
+    assert silent.body_sha256([RUSTY]) == hashlib.sha256(digests).hexdigest()
+    for other in (PredictParameters(coverage=0.8), PredictParameters(prior="none")):
+        assert other.body_sha256([RUSTY]) != silent.body_sha256([RUSTY])
 
 
 async def test_another_photo_or_parameter_under_the_same_key_is_a_conflict(
