@@ -1,8 +1,8 @@
 """``python -m tests.dying_trial serve``: the service, which ends itself as ``kill -9`` would within an evaluation.
 
-The file that ``DYING_AT`` names lists where, one place a line, in this order: ``begun``, ``named N`` (photo N of the set
-is named and not written down yet), ``compared``, ``saved`` (not committed), ``committed``. Each kills once. A lease
-lasts a second instead of a quarter of a minute, so that the next start does not have to wait.
+The file that ``DYING_AT`` names lists where, one place a line, in this order: ``begun``, ``named N`` (photo N of the
+set is named and not written down yet), ``compared``, ``saved`` (not committed), ``committed``. Each kills once. A
+lease lasts a second instead of a quarter of a minute, so that the next start does not have to wait.
 """
 
 import os
@@ -16,6 +16,7 @@ from app.cli.program import main as service
 from app.db.repositories import trials
 from app.db.trial_tables import TrialState
 from app.services import trialling
+from app.services.trial_result import dump, result_of
 from app.services.trialling import Trialling
 
 
@@ -30,7 +31,6 @@ def reach(place: str) -> None:
 
 def hook() -> None:
     """Reach every place before or after what the service does there."""
-    dump, result_of = trialling.dump, trialling.result_of
     advance: Callable[..., Any] = trials.advance
     say: Callable[..., Any] = Trialling._say
 
@@ -55,7 +55,8 @@ def hook() -> None:
         if state in (TrialState.RUNNING, TrialState.DONE):
             reach("begun" if state is TrialState.RUNNING else "committed")
 
-    trialling.dump, trialling.result_of = dump_or_die, result_or_death
+    for name, changed in {"dump": dump_or_die, "result_of": result_or_death}.items():
+        setattr(trialling, name, changed)
     trials.advance = advance_or_die
     Trialling._say = say_and_die  # type: ignore[method-assign]
     trialling.LEASE = timedelta(seconds=1)

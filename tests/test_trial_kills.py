@@ -1,4 +1,4 @@
-"""An evaluation on uploaded photos is killed at every step of its way: the next start ends it, and counts nothing twice."""
+"""An evaluation on uploaded photos is killed at every step: the next start ends it, and counts nothing twice."""
 
 import json
 import signal
@@ -54,7 +54,9 @@ def ended(server: Server, key: dict[str, str], trial: str) -> dict[str, Any]:
     """What became of it, without what differs between any two."""
     wait_until(lambda: look(server, key, trial)["state"] not in ("waiting", "running"))
     found = look(server, key, trial)
-    return {name: found[name] for name in ("state", "detail", "num_photos", "num_done", "num_left_out", "result")}
+    return {
+        name: found[name] for name in ("state", "detail", "num_photos", "num_done", "num_left_out", "result")
+    }
 
 
 def written_down(server: Server, trial: str) -> list[int]:
