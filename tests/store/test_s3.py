@@ -213,16 +213,17 @@ async def test_what_lies_in_the_bucket_is_registered_at_a_start_as_in_a_folder(
 async def test_what_is_no_good_bundle_is_named_and_not_registered(
     place: S3Place, good: Path, sessions: Sessions, tmp_path: Path
 ) -> None:
-    path, sha256 = put(S3Store(place), good)
+    path, _ = put(S3Store(place), good)
     obstore.put(raw(place), f"{path}/{bundle.MODEL}", b"other bytes")
-    moved = f"other-moths/1.0.0/{sha256}"
-    for name in [each.name for each in (place.cache / sha256).iterdir()]:
-        obstore.put(raw(place), f"{moved}/{name}", (place.cache / sha256 / name).read_bytes())
+    other = write_tiny_bundle(tmp_path / "more", "tiny-moths", "1.3.0", seed=6)
+    moved = f"other-moths/1.0.0/{bundle.read(other).sha256}"
+    for each in other.iterdir():
+        obstore.put(raw(place), f"{moved}/{each.name}", each.read_bytes())
     scan = await scan_bucket(sessions, of(place, tmp_path))
     assert scan.found == ()
     cut, misplaced = sorted(scan.faults, key=lambda fault: fault.path, reverse=True)
     assert (cut.path, "is not what SHA256SUMS says" in cut.message) == (path, True), cut
-    assert (misplaced.path, "says it is tiny-moths 1.2.0" in misplaced.message) == (moved, True), misplaced
+    assert (misplaced.path, "says it is tiny-moths 1.3.0" in misplaced.message) == (moved, True), misplaced
 
 
 async def test_where_signatures_are_required_an_unsigned_bundle_of_the_bucket_is_not_registered(
