@@ -63,7 +63,8 @@ def test_the_others_answer_and_what_to_do_is_said_and_helps(
     status, versions, faults = readiness(server)
     assert (status, versions) == (200, {"tiny-moths": "1.1.0"})
     other, tiny = faults
-    assert other.startswith("other-moths/1.0.0: "), other
+    assert other.startswith("other-moths/1.0.0: there is no bundle folder here; it is deployed, and"), other
+    assert str(tmp_path) not in " ".join(faults)
     assert "nothing answers for other-moths here: put the bundle back, or deploy another version" in other
     assert tiny.startswith("tiny-moths/1.0.0: was deployed, but its folder is not in the store any more"), (
         tiny

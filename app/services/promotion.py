@@ -270,8 +270,13 @@ class Deployer:
             await self.put(await self.prepare(wanted))
         except Exception as error:  # whatever is wrong with this bundle, the others must go on
             when = asyncio.get_running_loop().time()
-            self._faults[wanted.model] = (wanted, str(error), when)
+            self._faults[wanted.model] = (wanted, self._without_place(wanted, str(error)), when)
             log.error("a deployed bundle cannot be loaded", bundle=wanted.path, fault=str(error))
+
+    def _without_place(self, wanted: Deployment, message: str) -> str:
+        """A fault without the store's place on this machine: ``/readyz`` is for everybody."""
+        place = self._store / wanted.path if isinstance(self._store, Path) else wanted.path
+        return message.removeprefix(f"{place}: ")
 
     def _failed_just_now(self, wanted: Deployment) -> bool:
         fault = self._faults.get(wanted.model)
