@@ -1,4 +1,4 @@
-"""A verified bundle and the photos' embeddings of one more species -> the parts of the next version. Pure.
+"""A verified bundle and the photos' embeddings of one more species -> the next version. Pure, but for writing it.
 
 Old figures stay what they were measured as: without the new species. What it takes from the others nobody has
 measured here, and the new evaluation says so.
@@ -9,11 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
+from models.bundle import Bundle, write
 from models.card import ModelCard, version_key
 from models.evaluation import Evaluation, SpeciesMetrics
 from models.golden import Golden
@@ -41,7 +42,7 @@ class NameTaken(ValueError):
 
 @dataclass(frozen=True)
 class NextVersion:
-    """What ``models.bundle.write`` needs, and the row that was added."""
+    """What a bundle is written of, and the row that was added."""
 
     onnx: bytes
     card: ModelCard
@@ -52,6 +53,20 @@ class NextVersion:
     unknown: Space
     neighbours: Neighbours | None
     row: Row
+
+    def write(self, path: Path) -> Bundle:
+        """Write the bundle's folder whole or not at all, then read it back. Raises FileExistsError, OSError."""
+        return write(
+            path,
+            onnx=self.onnx,
+            card=self.card,
+            evaluation=self.evaluation,
+            readme=self.readme,
+            predictions=self.predictions,
+            golden=self.golden,
+            unknown=self.unknown,
+            neighbours=self.neighbours,
+        )
 
 
 def label_of(name: str) -> str:

@@ -11,7 +11,7 @@ from io import BytesIO
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 pillow_heif.register_heif_opener()
 
@@ -55,6 +55,13 @@ def draw_moth(kind: int = 0, *, seed: int = 0, size: tuple[int, int] = (320, 240
     sheet.paste(shadow, (x + span // 40, y + span // 40), faint)
     sheet.paste(moth, (x, y), moth)
     return ImageEnhance.Brightness(sheet).enhance(float(rng.uniform(0.9, 1.05)))
+
+
+def new_moth(seed: int) -> bytes:
+    """JPEG of a kind that no tiny bundle knows: a drawn moth in negative."""
+    stream = BytesIO()
+    ImageOps.invert(draw_moth(1, seed=seed).convert("RGB")).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
 
 
 def _sheet(rng: np.random.Generator, width: int, height: int) -> Image.Image:

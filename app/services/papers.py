@@ -65,9 +65,14 @@ async def papers_of(store: Path | S3Place, row: VersionRow) -> Papers:
     return await _reading(row, _papers, store)
 
 
+async def bundle_of(store: Path | S3Place, row: VersionRow) -> Bundle:
+    """The bundle of a version, verified. Raises InternalError when it changed or is gone."""
+    return await _reading(row, read_registered, store)
+
+
 async def verify(store: Path | S3Place, row: VersionRow) -> Path:
     """Its folder on this machine. Raises InternalError when the bundle of a version changed or is gone."""
-    return (await _reading(row, read_registered, store)).path
+    return (await bundle_of(store, row)).path
 
 
 async def _reading(

@@ -18,6 +18,7 @@ from app.web.adding import CurrentAdder, upload
 from app.web.dependencies import Admin, CurrentSettings, SessionFactory
 from app.web.forms import check_form
 from app.web.rendering import render
+from app.web.views import RefusedView
 
 router = APIRouter(prefix="/admin/models/add", include_in_schema=False)
 _SHOWN_LABELS = 30
@@ -61,14 +62,6 @@ class AddedView:
     against: str | None
     species_added: LabelsView
     species_removed: LabelsView
-
-
-@dataclass(frozen=True)
-class RefusedView:
-    """Why a bundle was refused."""
-
-    title: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -137,15 +130,10 @@ async def _page(
         max_bytes=settings.max_bundle_bytes,
         signature_needed=settings.require_signature,
         added=added,
-        refused=RefusedView(refused.title, refused.detail) if refused else None,
+        refused=RefusedView.of(refused),
         versions=await _versions(session),
     )
-    return render(
-        request,
-        view,
-        status_code=refused.status if refused else 200,
-        headers=refused.headers if refused else {},
-    )
+    return render(request, view, refused=refused)
 
 
 async def _added(

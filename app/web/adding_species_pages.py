@@ -18,7 +18,7 @@ from app.web.forms import check_form
 from app.web.naming import taxon_name
 from app.web.predict import Answers
 from app.web.rendering import render
-from app.web.views import TaxonName
+from app.web.views import RefusedView, TaxonName
 from models.prototypes import MAX_PHOTOS
 
 router = APIRouter(prefix="/admin/models/add-species", include_in_schema=False)
@@ -33,14 +33,6 @@ class SpeciesAddedView:
     base: str
     name: TaxonName
     num_photos: int
-
-
-@dataclass(frozen=True)
-class SpeciesRefusedView:
-    """Why it was not added."""
-
-    title: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class AddSpeciesView:
     max_photo_bytes: int
     models: tuple[str, ...]
     added: SpeciesAddedView | None
-    refused: SpeciesRefusedView | None
+    refused: RefusedView | None
     draft: SpeciesDraft
 
 
@@ -129,15 +121,10 @@ async def _page(
         max_photo_bytes=settings.max_photo_bytes,
         models=tuple(summary.name for summary in await registry.list_models(session)),
         added=added,
-        refused=SpeciesRefusedView(refused.title, refused.detail) if refused else None,
+        refused=RefusedView.of(refused),
         draft=draft,
     )
-    return render(
-        request,
-        view,
-        status_code=refused.status if refused else 200,
-        headers=refused.headers if refused else {},
-    )
+    return render(request, view, refused=refused)
 
 
 async def _added(

@@ -223,8 +223,7 @@ async def _page(
         done=done,
         attempt=attempt,
     )
-    headers = refused.headers if refused else {}
-    return render(request, view, status_code=refused.status if refused else 200, headers=headers)
+    return render(request, view, refused=refused)
 
 
 async def _facts(

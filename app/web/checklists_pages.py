@@ -192,7 +192,7 @@ async def _page(
         refused_detail=_refusal(refused),
         default_unlisted=f"{UNLISTED:g}",
     )
-    return render(request, view, status_code=refused.status if refused else 200)
+    return render(request, view, refused=refused)
 
 
 def _refusal(refused: AppError | None) -> tuple[str, ...]:

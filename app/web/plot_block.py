@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.web.plots import Figure
 from app.web.views import TaxonName
+from models.evaluation import Scope
 from models.groups import Group
 
 
@@ -15,6 +16,11 @@ class Cell:
     name: TaxonName | None = None
     group: Group | None = None
     kind: str = ""
+
+
+def scope_cell(scope: Scope) -> Cell:
+    """A group, or all photos together."""
+    return Cell("all") if scope == "all" else Cell(scope, group=scope)
 
 
 @dataclass(frozen=True)

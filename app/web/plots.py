@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from app.web.formatting import GROUP_SYMBOLS, NO_SPECIES, count_words, estimate_words, interval_words, share
+from models.evaluation import Interval
 from models.groups import GROUPS, Group
 from models.metrics import Evaluation, GroupMetrics, SpeciesMetrics
 
@@ -36,6 +37,21 @@ def layout_of(x: Figure, y: Figure, **more: Any) -> Figure:
         "margin": {"l": 52, "r": 12, "t": 12, "b": 52},
     }
     return base | more
+
+
+def whiskers(
+    values: Sequence[tuple[float, Interval]], colour: str, *, thickness: float, width: int
+) -> Figure:
+    """Error bars of figures with their intervals, on the axis that they are given to. Sizes in pixels."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value for value, (_, high) in values],
+        "arrayminus": [value - low for value, (low, _) in values],
+        "color": colour,
+        "thickness": thickness,
+        "width": width,
+    }
 
 
 def group_bars(versions: Sequence[tuple[str, Evaluation]]) -> Figure:
@@ -91,15 +107,12 @@ def _bars_of_version(
             "color": [COLOURS[group] for _, group, _ in estimates],
             "pattern": {"shape": pattern, "fgcolor": "--card", "size": 7, "solidity": 0.25},
         },
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": [estimate.interval[1] - estimate.value for _, _, estimate in estimates],
-            "arrayminus": [estimate.value - estimate.interval[0] for _, _, estimate in estimates],
-            "color": "--ink",
-            "thickness": 1.5,
-            "width": 6,
-        },
+        "error_y": whiskers(
+            [(estimate.value, estimate.interval) for _, _, estimate in estimates],
+            "--ink",
+            thickness=1.5,
+            width=6,
+        ),
         "hovertext": [
             f"{version}, {group}: {share(estimate.value)}<br>95% interval {interval_words(estimate.interval)}"
             for _, group, estimate in estimates

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.db.tables import Role
+from app.errors import AppError
 from app.services.accounts import ANONYMOUS, Caller
 from app.web.assets import asset_url
 from app.web.formatting import GROUP_SYMBOLS, moment_words
@@ -50,14 +51,21 @@ class Shell:
 
 
 def render(
-    request: Request, view: View, *, status_code: int = 200, headers: Mapping[str, str] | None = None
+    request: Request,
+    view: View,
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
+    refused: AppError | None = None,
 ) -> HTMLResponse:
-    """The page of a view.
+    """The page of a view; with the status and the headers of what was ``refused``, where it tells of that.
 
     Who is logged in is read from ``request.state.caller`` and the token of the forms from
     ``request.state.form_token``; without them the page shows nobody.
     """
     html = _environment().get_template(view.template).render(view=view, shell=_shell(request))
+    if refused is not None:
+        status_code, headers = refused.status, {**refused.headers, **(headers or {})}
     return HTMLResponse(html, status_code=status_code, headers=dict(headers or {}))
 
 

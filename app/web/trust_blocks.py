@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.web import trust_plots
 from app.web.formatting import count_words, estimate_words, share, signed_points
-from app.web.plot_block import Cell, PlotBlock
+from app.web.plot_block import Cell, PlotBlock, scope_cell
 from models.evaluation import (
     Estimate,
     Evaluation,
@@ -40,10 +40,6 @@ def trust_blocks(evaluation: Evaluation) -> tuple[PlotBlock, ...]:
     )
 
 
-def _scope_cell(scope: Scope) -> Cell:
-    return Cell("all") if scope == "all" else Cell(scope, group=scope)
-
-
 def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
     """Coverage and size of the sets that the service gives, and of the other score beside them."""
     used = [report for report in reports if report.score == reports[0].score]
@@ -62,7 +58,7 @@ def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
         caption="Lists that held the right species, with 95% interval",
         columns=("Promised", "Group", "Mean over species", "Over photos", "Against the promise"),
         rows=tuple(
-            (Cell(share(1 - report.alpha)), _scope_cell(part.group), *_coverage_cells(report, part))
+            (Cell(share(1 - report.alpha)), scope_cell(part.group), *_coverage_cells(report, part))
             for report in used
             for part in report.groups
         ),
@@ -80,7 +76,7 @@ def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
         rows=tuple(
             (
                 Cell(share(1 - report.alpha)),
-                _scope_cell(part.group),
+                scope_cell(part.group),
                 Cell("whole list" if report.everything else _size(part)),
                 *_other_cells(other.get(report.alpha), part.group),
             )
@@ -149,7 +145,7 @@ def _ranks_block(reports: Sequence[RollUpReport]) -> PlotBlock:
         rows=tuple(
             (
                 Cell(share(report.reliability)),
-                _scope_cell(part.group),
+                scope_cell(part.group),
                 *(Cell(_rank(rank)) for rank in part.ranks),
             )
             for report in reports
@@ -178,7 +174,7 @@ def _answered_block(reports: Sequence[RollUpReport]) -> PlotBlock:
         rows=tuple(
             (
                 Cell(share(report.reliability)),
-                _scope_cell(part.group),
+                scope_cell(part.group),
                 Cell(estimate_words(part.accuracy, "no answer")),
                 Cell(share(sum(rank.share for rank in part.ranks if rank.kind != "unknown"))),
                 _kept(part.accuracy, report.reliability),
@@ -231,7 +227,7 @@ def _several_rows(report: SeveralPhotosReport, *, embedded: bool) -> list[tuple[
         cells = (
             Cell(report.animal),
             Cell(str(report.num_photos)),
-            _scope_cell(part.group),
+            scope_cell(part.group),
             Cell(str(part.num_animals)),
             Cell(estimate_words(part.single)),
             Cell(estimate_words(part.combined)),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.web.formatting import GROUP_SYMBOLS, count_words, estimate_words, interval_words, share
-from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of
+from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of, whiskers
 from models.decision import DecisionKind
 from models.evaluation import (
     Estimate,
@@ -72,22 +72,12 @@ def _line(group: Group, number: int, points: Sequence[Point]) -> Figure:
             "size": 9,
             "line": {"color": "--card", "width": 1},
         },
-        "error_y": _whiskers([(point.value, point.interval) for point in points], COLOURS[group]),
+        "error_y": whiskers(
+            [(point.value, point.interval) for point in points], COLOURS[group], thickness=1.2, width=4
+        ),
         "cliponaxis": False,
         "hovertext": [f"{group} at {share(point.promise)}: {point.words}" for point in points],
         "hoverinfo": "text",
-    }
-
-
-def _whiskers(values: Sequence[tuple[float, Interval]], colour: str) -> Figure:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - value for value, (_, high) in values],
-        "arrayminus": [value - low for value, (low, _) in values],
-        "color": colour,
-        "thickness": 1.2,
-        "width": 4,
     }
 
 
@@ -205,8 +195,11 @@ def several_bars(reports: Sequence[SeveralPhotosReport]) -> Figure:
                     "color": [COLOURS[group] for _, group, _ in rows],
                     "pattern": {"shape": pattern, "fgcolor": "--card", "size": 7, "solidity": 0.25},
                 },
-                "error_y": _whiskers(
-                    [(estimate.value, estimate.interval) for _, _, estimate in rows], "--ink"
+                "error_y": whiskers(
+                    [(estimate.value, estimate.interval) for _, _, estimate in rows],
+                    "--ink",
+                    thickness=1.2,
+                    width=4,
                 ),
                 "hovertext": [
                     f"{group}, {name}: {share(estimate.value)}<br>95% interval {interval_words(estimate.interval)}"

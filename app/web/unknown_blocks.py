@@ -2,7 +2,7 @@
 
 from app.web import unknown_plots
 from app.web.formatting import NO_TEST_PHOTOS, count_words, estimate_words, share
-from app.web.plot_block import Cell, PlotBlock
+from app.web.plot_block import Cell, PlotBlock, scope_cell
 from models.evaluation import (
     Estimate,
     Evaluation,
@@ -12,7 +12,7 @@ from models.evaluation import (
     ScoreQuality,
     UnknownReport,
 )
-from models.groups import GROUPS, Group
+from models.groups import GROUPS
 
 NOT_MEASURED = (
     "Whether it says so when it does not know something was not measured when this version was exported; a new "
@@ -59,14 +59,14 @@ def _known_block(report: UnknownReport) -> PlotBlock:
         ),
         rows=(
             *(_known_row(group, found.get(group), promised) for group in GROUPS),
-            *(_known_row(None, part, promised) for part in report.known if part.group == "all"),
+            *(_known_row(part.group, part, promised) for part in report.known if part.group == "all"),
         ),
         wide=True,
     )
 
 
-def _known_row(group: Group | None, part: KnownGroup | None, promised: float) -> tuple[Cell, ...]:
-    head = Cell("all") if group is None else Cell(group, group=group)
+def _known_row(scope: Scope, part: KnownGroup | None, promised: float) -> tuple[Cell, ...]:
+    head = scope_cell(scope)
     if part is None:
         return (head, Cell(NO_TEST_PHOTOS), *(Cell("") for _ in range(5)))
     return (
@@ -149,7 +149,7 @@ def _apart_block(report: UnknownReport) -> PlotBlock:
         rows=tuple(
             (
                 Cell(_words(each)),
-                Cell("all") if part.group == "all" else Cell(part.group, group=part.group),
+                scope_cell(part.group),
                 Cell(str(part.num_known)),
                 Cell(estimate_words(found[part.group].auroc)),
                 Cell(estimate_words(found[part.group].fpr95)),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.web.formatting import GROUP_SYMBOLS, estimate_words, interval_words, share
-from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of
-from models.evaluation import Estimate, KnownGroup, Scope, ScoreQuality
+from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of, whiskers
+from models.evaluation import KnownGroup, Scope, ScoreQuality
 from models.groups import GROUPS
 from models.unknown import Verdict
 
@@ -40,7 +40,9 @@ def false_rejections(known: Sequence[KnownGroup], promised: float) -> Figure:
         "y": [refused.value for _, _, refused in rows],
         "width": 0.55,
         "marker": {"color": [COLOURS[group] for _, group, _ in rows]},
-        "error_y": {**_whiskers([refused for _, _, refused in rows]), "color": "--ink"},
+        "error_y": whiskers(
+            [(refused.value, refused.interval) for _, _, refused in rows], "--ink", thickness=1.4, width=5
+        ),
         "hovertext": [
             f"{group}: {share(refused.value)}<br>95% interval {interval_words(refused.interval)}"
             for _, group, refused in rows
@@ -124,7 +126,12 @@ def told_apart(kinds: Sequence[tuple[str, dict[Scope, ScoreQuality]]]) -> Figure
                 "x": [auroc.value for _, _, auroc in rows],
                 "y": [y for y, _, _ in rows],
                 "marker": {"color": COLOURS[group], "symbol": MARKERS[group], "size": 10},
-                "error_x": {**_whiskers([auroc for _, _, auroc in rows]), "color": COLOURS[group]},
+                "error_x": whiskers(
+                    [(auroc.value, auroc.interval) for _, _, auroc in rows],
+                    COLOURS[group],
+                    thickness=1.4,
+                    width=5,
+                ),
                 "cliponaxis": False,
                 "hovertext": [f"{name} against {group}: {estimate_words(auroc)}" for _, name, auroc in rows],
                 "hoverinfo": "text",
@@ -147,15 +154,4 @@ def _kinds(names: Sequence[str]) -> Figure:
         "range": [len(names) - 0.5, -0.5],
         "showgrid": False,
         "zeroline": False,
-    }
-
-
-def _whiskers(estimates: Sequence[Estimate]) -> Figure:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [each.interval[1] - each.value for each in estimates],
-        "arrayminus": [each.value - each.interval[0] for each in estimates],
-        "thickness": 1.4,
-        "width": 5,
     }

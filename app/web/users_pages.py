@@ -206,8 +206,7 @@ async def _page(
         refused_title=refused.title if refused else None,
         refused_detail=refused.detail if refused else None,
     )
-    headers = {**(refused.headers if refused else {}), "Cache-Control": "no-store"}
-    return render(request, view, status_code=refused.status if refused else 200, headers=headers)
+    return render(request, view, headers={"Cache-Control": "no-store"}, refused=refused)
 
 
 def _key(row: ApiKeyRow, state: str) -> KeyEntry:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from app.errors import AppError
+
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -232,3 +234,16 @@ class NothingDeployedView:
     template: ClassVar[str] = "nothing_deployed.html"
 
     title: str
+
+
+@dataclass(frozen=True)
+class RefusedView:
+    """Why what a form asked for was refused."""
+
+    title: str
+    detail: str
+
+    @classmethod
+    def of(cls, refused: AppError | None) -> "RefusedView | None":
+        """View of a refusal; None of none."""
+        return cls(refused.title, refused.detail) if refused else None

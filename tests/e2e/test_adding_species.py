@@ -1,13 +1,11 @@
 """An admin adds a species in the browser: the form, a refusal in words, what was made, and where it is marked."""
 
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import ImageOps
 from playwright.async_api import Page, expect
 
-from tests.drawn_photos import draw_moth
+from tests.drawn_photos import new_moth
 from tests.e2e.conftest import NewWindow
 from tests.e2e.test_adding import look, send
 from tests.e2e.test_whole_way import overflow
@@ -15,13 +13,6 @@ from tests.hostile_bundles import files_of, zipped
 from tests.tiny_bundle import write_tiny_bundle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def new_moth(seed: int) -> bytes:
-    """A photo of a kind that nobody knows: a drawn moth in negative."""
-    stream = BytesIO()
-    ImageOps.invert(draw_moth(1, seed=seed).convert("RGB")).save(stream, "JPEG", quality=95)
-    return stream.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -54,21 +54,8 @@ def made(base: Bundle, taxon: Taxon = NOVA, *, count: int = 5, version: str = "1
     )
 
 
-def written(made: adding.NextVersion, path: Path) -> Bundle:
-    return bundle.write(
-        path,
-        onnx=made.onnx,
-        card=made.card,
-        evaluation=made.evaluation,
-        readme=made.readme,
-        predictions=made.predictions,
-        golden=made.golden,
-        unknown=made.unknown,
-    )
-
-
 def test_the_new_version_is_a_whole_bundle_whose_card_marks_the_species(base: Bundle, tmp_path: Path) -> None:
-    new = written(made(base), tmp_path / "1.1.0")
+    new = made(base).write(tmp_path / "1.1.0")
     assert [taxon.label for taxon in new.card.taxa] == [*(taxon.label for taxon in TAXA), "nova_alba"]
     assert (new.card.training_counts[-1], new.card.groups[-1]) == (5, new.card.group_rule.group_of(5))
     (prototype,) = new.card.prototypes
@@ -114,9 +101,9 @@ def test_photos_of_the_new_species_are_named_and_the_others_keep_their_names(bas
 
 
 def test_a_second_species_widens_what_the_first_one_brought(base: Bundle, tmp_path: Path) -> None:
-    first = written(made(base), tmp_path / "1.1.0")
+    first = made(base).write(tmp_path / "1.1.0")
     other = Taxon(label="nova_nigra", scientific_name="Nova nigra")
-    second = written(made(first, other, count=1, version="1.2.0"), tmp_path / "1.2.0")
+    second = made(first, other, count=1, version="1.2.0").write(tmp_path / "1.2.0")
     assert [each.label for each in second.card.prototypes] == ["nova_alba", "nova_nigra"]
     images = new_moths(4, 20)
     np.testing.assert_allclose(run(second.onnx, images)[:, :-1], run(first.onnx, images), atol=1e-3)
@@ -146,7 +133,7 @@ def test_photos_are_1_to_20_each_once_and_none_of_the_bundle(base: Bundle, tmp_p
     assert base.predictions is not None
     with pytest.raises(ValueError, match="photo 2 is a test photo of Aurelia ferruginea"):
         adding.check_photos(base, [*hashes(1), base.predictions[0].sha256])
-    new = written(made(base), tmp_path / "1.1.0")
+    new = made(base).write(tmp_path / "1.1.0")
     with pytest.raises(ValueError, match="photo 1 is a photo that Nova alba was added from"):
         adding.check_photos(new, hashes(1, "nova_alba"))
 

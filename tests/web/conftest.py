@@ -1,7 +1,10 @@
 """Clients that are logged in, or have a key."""
 
+import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +13,7 @@ from fastapi import FastAPI
 from app.db.session import Sessions
 from app.db.tables import Role
 from app.services import accounts
+from app.settings import Settings
 from tests.conftest import ORIGIN
 
 PASSWORD = "a sentence about moths"
@@ -57,3 +61,34 @@ async def robot(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A program with a key of the scope ``admin``."""
     async with connect(app, Authorization=f"Bearer {await new_key(app, 'admin')}") as client:
         yield client
+
+
+async def ask(client: httpx.AsyncClient, *photos: bytes, **fields: str) -> dict[str, Any]:
+    """The answer to these photos of one animal."""
+    files = [("image", ("moth.jpg", data, "image/jpeg")) for data in photos]
+    answer = await client.post("/predict", files=files, data=fields)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def sqlite_unless_asked(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty SQLite database, or PostgreSQL where the test's parameter says so."""
+    if getattr(request, "param", None) == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite+aiosqlite:///{tmp_path / 'adding.db'}"
+
+
+def with_own_store(
+    request: pytest.FixtureRequest, settings: Settings, store: Path, tmp_path: Path
+) -> Settings:
+    """Settings with a copy of the store that a test may change, and what its parameter sets."""
+    own = Path(shutil.copytree(store, tmp_path / "store"))
+    return settings.model_copy(update={"store": own, **getattr(request, "param", {})})
+
+
+def folders(settings: Settings) -> list[str]:
+    """What the store holds, half or whole, hidden or not."""
+    assert isinstance(settings.store, Path)
+    return sorted(path.relative_to(settings.store).as_posix() for path in settings.store.glob("*/*"))

@@ -16,7 +16,8 @@ from models import bundle
 from tests import drawn_photos
 from tests.tiny_bundle import TAXA, write_tiny_bundle
 from tests.trusted_bundle import write_trusted_bundle
-from tests.web.test_adding_species import new_moth, send
+from tests.web.conftest import ask
+from tests.web.test_adding_species import send
 
 OLD = [drawn_photos.photo(kind=kind, seed=30 + kind) for kind in range(len(TAXA))]
 
@@ -50,14 +51,6 @@ async def promote(robot: httpx.AsyncClient, app: FastAPI, version: str = "1.1.0"
             await asyncio.sleep(0.05)
 
 
-async def ask(client: httpx.AsyncClient, *photos: bytes, **fields: str) -> dict[str, Any]:
-    files = [("image", ("moth.jpg", data, "image/jpeg")) for data in photos]
-    answer = await client.post("/predict", files=files, data=fields)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
 def labels(answer: dict[str, Any]) -> set[str]:
     return {taxon["label"] for taxon in answer["prediction_set"]["taxa"]}
 
@@ -66,7 +59,7 @@ async def test_sets_keep_their_promise_for_the_others_and_say_that_there_is_none
     robot: httpx.AsyncClient, app: FastAPI
 ) -> None:
     before = [await ask(robot, photo) for photo in OLD]
-    assert (await send(robot, *map(new_moth, range(5)))).status_code == 201
+    assert (await send(robot, *map(drawn_photos.new_moth, range(5)))).status_code == 201
     await promote(robot, app)
     after = [await ask(robot, photo) for photo in OLD]
     assert all(labels(new) >= labels(old) for new, old in zip(after, before, strict=True))
@@ -79,13 +72,13 @@ async def test_sets_keep_their_promise_for_the_others_and_say_that_there_is_none
     assert none_for_it in page
     both = (await ask(robot, OLD[0], OLD[1]))["prediction_set"]
     assert (both["promised"], both["num_without_promise"]) == (False, 0)
-    assert "nova_alba" in labels(await ask(robot, new_moth(77)))
+    assert "nova_alba" in labels(await ask(robot, drawn_photos.new_moth(77)))
 
 
 async def test_a_list_that_expects_everything_leaves_it_where_it_was_beside_the_others_together(
     robot: httpx.AsyncClient, app: FastAPI
 ) -> None:
-    assert (await send(robot, new_moth(1))).status_code == 201
+    assert (await send(robot, drawn_photos.new_moth(1))).status_code == 201
     await promote(robot, app)
     names = [*(taxon.display_name for taxon in TAXA), "Nova alba"]
     added = await robot.post(
@@ -95,7 +88,7 @@ async def test_a_list_that_expects_everything_leaves_it_where_it_was_beside_the_
         headers={"Content-Type": "text/csv"},
     )
     assert (added.status_code, added.json()["num_matched"]) == (200, 8), added.text
-    listed = await ask(robot, new_moth(77), prior="all", top_k="8")
+    listed = await ask(robot, drawn_photos.new_moth(77), prior="all", top_k="8")
     gain = {
         each["taxon"]["label"]: each["probability"] / each["probability_without_checklist"]
         for each in listed["predictions"]
@@ -117,9 +110,9 @@ def near_settings(settings: Settings) -> Settings:
 async def test_that_none_of_its_photos_is_near_is_not_held_against_it(
     robot: httpx.AsyncClient, app: FastAPI
 ) -> None:
-    assert (await send(robot, *map(new_moth, range(5)))).status_code == 201
+    assert (await send(robot, *map(drawn_photos.new_moth, range(5)))).status_code == 201
     await promote(robot, app)
-    answer = await ask(robot, new_moth(77), explain="true")
+    answer = await ask(robot, drawn_photos.new_moth(77), explain="true")
     assert answer["predictions"][0]["taxon"]["label"] == "nova_alba"
     page = (await robot.get(f"/identifications/{answer['id']}", headers={"Accept": "text/html"})).text
     assert "None of them can be of Nova alba" in page
@@ -127,7 +120,7 @@ async def test_that_none_of_its_photos_is_near_is_not_held_against_it(
 
 
 def wanted(name: str, seed: int) -> WantedSpecies:
-    return WantedSpecies("tiny-moths", name, (NamedPhoto("moth", new_moth(seed)),))
+    return WantedSpecies("tiny-moths", name, (NamedPhoto("moth", drawn_photos.new_moth(seed)),))
 
 
 async def test_of_two_at_once_that_name_no_base_the_second_is_added_to_the_first(

@@ -4,7 +4,6 @@ Which database it is makes no difference to the checks, so they run on SQLite; w
 """
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from models import bundle
 from tests import hostile_bundles as hostile
 from tests.hostile_bundles import files_of, hashed_anew, with_entry, with_graph, zipped
 from tests.tiny_bundle import TAXA, write_tiny_bundle
-from tests.web.conftest import connect
+from tests.web.conftest import connect, folders, sqlite_unless_asked, with_own_store
 
 Files = dict[str, bytes]
 WHERE = "/models/tiny-moths/versions"
@@ -40,10 +39,7 @@ def files(made: Path) -> Files:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if getattr(request, "param", None) == "postgresql":
-        url: str = request.getfixturevalue("postgres_url")
-        return url
-    return f"sqlite+aiosqlite:///{tmp_path / 'adding.db'}"
+    return sqlite_unless_asked(request, tmp_path)
 
 
 @pytest.fixture
@@ -51,14 +47,7 @@ def settings(
     request: pytest.FixtureRequest, settings: Settings, shared_store: Path, tmp_path: Path
 ) -> Settings:
     """With a store of this test's own."""
-    store = Path(shutil.copytree(shared_store, tmp_path / "store"))
-    return settings.model_copy(update={"store": store, **getattr(request, "param", {})})
-
-
-def folders(settings: Settings) -> list[str]:
-    """What the store holds, half or whole."""
-    assert isinstance(settings.store, Path)
-    return sorted(path.relative_to(settings.store).as_posix() for path in settings.store.glob("*/*"))
+    return with_own_store(request, settings, shared_store, tmp_path)
 
 
 BEFORE = ["other-moths/1.0.0", "tiny-moths/1.0.0", "tiny-moths/1.1.0"]

@@ -3,23 +3,22 @@
 import asyncio
 import re
 import shutil
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from PIL import ImageOps
 
 from app.errors import Conflict
 from app.services import registry
 from app.services.adding.species import NamedPhoto, SpeciesAdder, WantedSpecies
 from app.settings import Settings
 from models import bundle
-from tests.drawn_photos import draw_moth, photo
+from tests.drawn_photos import new_moth, photo
 from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
+from tests.web.conftest import folders, sqlite_unless_asked, with_own_store
 
 WHERE = "/models/tiny-moths/species"
 PAGE = "/admin/models/add-species"
@@ -37,10 +36,7 @@ def knowing_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if getattr(request, "param", None) == "postgresql":
-        url: str = request.getfixturevalue("postgres_url")
-        return url
-    return f"sqlite+aiosqlite:///{tmp_path / 'adding.db'}"
+    return sqlite_unless_asked(request, tmp_path)
 
 
 @pytest.fixture
@@ -48,21 +44,7 @@ def settings(
     request: pytest.FixtureRequest, settings: Settings, knowing_store: Path, tmp_path: Path
 ) -> Settings:
     """With a store of this test's own."""
-    store = Path(shutil.copytree(knowing_store, tmp_path / "store"))
-    return settings.model_copy(update={"store": store, **getattr(request, "param", {})})
-
-
-def folders(settings: Settings) -> list[str]:
-    """What the store holds, half or whole, hidden or not."""
-    assert isinstance(settings.store, Path)
-    return sorted(path.relative_to(settings.store).as_posix() for path in settings.store.glob("*/*"))
-
-
-def new_moth(seed: int) -> bytes:
-    """A photo of a kind that nobody knows: a drawn moth in negative."""
-    stream = BytesIO()
-    ImageOps.invert(draw_moth(1, seed=seed).convert("RGB")).save(stream, "JPEG", quality=95)
-    return stream.getvalue()
+    return with_own_store(request, settings, knowing_store, tmp_path)
 
 
 async def send(

@@ -1,7 +1,6 @@
 """Prediction sets over HTTP, by a bundle with conformal tables, one with too few photos for them, and an older one."""
 
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -15,6 +14,7 @@ from models.preprocess import Preprocessing, preprocess
 from tests import drawn_photos
 from tests.tiny_bundle import SIZE_PX, TAXA, write_tiny_bundle
 from tests.trusted_bundle import write_trusted_bundle
+from tests.web.conftest import ask
 
 PHOTO = drawn_photos.photo(kind=5, seed=4247)
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -29,14 +29,6 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_trusted_bundle(folder, "mirrored-moths", views="mirrored")
     write_tiny_bundle(folder, "older-moths")
     return folder
-
-
-async def ask(client: httpx.AsyncClient, *photos: bytes, **fields: str) -> dict[str, Any]:
-    files = [("image", ("moth.jpg", data, "image/jpeg")) for data in photos]
-    answer = await client.post("/predict", files=files, data=fields)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
 
 
 def probabilities(app: FastAPI, name: str, photo: bytes) -> NDArray[np.float64]:

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from app.db.session import Sessions
 from app.db.tables import VersionRow, utc_now
-from app.errors import Conflict, InternalError, InvalidField
+from app.errors import Conflict, InvalidField
 from app.inference.decode import DecodePool
 from app.inference.session import OnnxSession
 from app.services import registry
 from app.services.adding.add import Added, Adder
 from app.services.adding.process import not_written
 from app.services.decoding import decode_photo
-from app.services.papers import papers_of, read_registered
+from app.services.papers import bundle_of, papers_of
 from app.settings import Settings
 from app.store.incoming import new_place
-from models import adding, bundle
+from models import adding
 from models.bundle import Bundle
 from models.card import ModelCard, version_key
 from models.taxonomy import Taxon
@@ -116,7 +116,7 @@ class SpeciesAdder:
         """Write the version's bundle below ``out``; it is added to nothing. Raises as ``add``, and FileExistsError."""
         row, version = await self._choose(wanted, ())
         made = _made(wanted, await self._look(wanted, row), version, actor)
-        return await asyncio.to_thread(_write, made, out / made.card.name / made.card.version)
+        return await asyncio.to_thread(made.write, out / made.card.name / made.card.version)
 
     async def _choose(self, wanted: WantedSpecies, taken: Sequence[str]) -> tuple[VersionRow, str]:
         """The version to add to and the name of the new one, by one reading of what there is.
@@ -142,7 +142,7 @@ class SpeciesAdder:
 
     async def _look(self, wanted: WantedSpecies, row: VersionRow) -> _Looked:
         """Everything that can be refused, cheapest first, and what the network says of the photos."""
-        base = await self._read(row)
+        base = await bundle_of(self._settings.store, row)
         _or_refuse("model", lambda: adding.check_addable(base))
         taxon = _or_refuse("name", lambda: _taxon(base.card, wanted))
         hashes = [hashlib.sha256(photo.data).hexdigest() for photo in wanted.photos]
@@ -160,12 +160,6 @@ class SpeciesAdder:
                     line[row.version] = row
         return line[max(line, key=version_key)]
 
-    async def _read(self, row: VersionRow) -> Bundle:
-        try:
-            return await asyncio.to_thread(read_registered, self._settings.store, row.path, row.sha256)
-        except (bundle.BundleError, OSError) as error:
-            raise InternalError(f"The bundle of {row.model} {row.version} is damaged or gone.") from error
-
     async def _pixels(self, card: ModelCard, photos: Sequence[NamedPhoto]) -> list[NDArray[np.uint8]]:
         """All photos decoded, or the first one's refusal once none is at work any more."""
         decoding = (
@@ -182,7 +176,7 @@ class SpeciesAdder:
         try:
             with new_place(self._adder.store.incoming) as place:
                 source = place / "made"
-                await asyncio.to_thread(_write, made, source)
+                await asyncio.to_thread(made.write, source)
                 added = await self._adder.add(source, place, actor=actor, model=made.card.name)
                 return await self._adder.with_species(added)
         except OSError as error:
@@ -239,17 +233,3 @@ def _embeddings(base: Bundle, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np
     """One photo a run, as an identification on the CPU does."""
     session = OnnxSession(base.onnx, size_px=base.card.preprocessing.size_px, provider="cpu")
     return np.concatenate([session.run(pixels[None]).embedding for pixels in photos])
-
-
-def _write(made: adding.NextVersion, path: Path) -> Bundle:
-    return bundle.write(
-        path,
-        onnx=made.onnx,
-        card=made.card,
-        evaluation=made.evaluation,
-        readme=made.readme,
-        predictions=made.predictions,
-        golden=made.golden,
-        unknown=made.unknown,
-        neighbours=made.neighbours,
-    )
