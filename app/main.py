@@ -20,8 +20,8 @@ from app.services.beside import BesideDecoder
 from app.services.following import follow
 from app.services.promotion import Deployer
 from app.services.rates import RateLimit
-from app.services.registry import Fault
 from app.services.replicas import ReplicaState, Reporter
+from app.services.scan import Fault
 from app.services.shadowing import Shadowing
 from app.services.trialling import Trialling
 from app.settings import Settings

@@ -3,6 +3,7 @@
 Two tiny bundles score every photo differently, so that an answer's scores prove which version made it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 import httpx
 import numpy as np
 
+from app.db.session import create_engine, create_sessions
 from app.inference.session import OnnxSession
+from app.services import accounts
 from models import bundle
 from models.preprocess import preprocess
 from tests import drawn_photos
@@ -42,10 +45,17 @@ def answering(server: Server) -> tuple[str, int]:
 
 
 def admin_key(server: Server) -> dict[str, str]:
-    """Headers of a program that may promote."""
-    made = server.run("key", "create", "test", "--scope", "admin")
-    assert made.returncode == 0, made.stderr
-    return {"Authorization": f"Bearer {made.stdout.strip()}"}
+    """Headers of a program that may promote. Made here: the command line would import the service once more."""
+    return {"Authorization": f"Bearer {asyncio.run(_new_key(server.settings['DATABASE_URL']))}"}
+
+
+async def _new_key(database_url: str) -> str:
+    engine = create_engine(database_url)
+    async with create_sessions(engine)() as session:
+        _, secret = await accounts.create_key(session, "test", ["admin"], None)
+        await session.commit()
+    await engine.dispose()
+    return secret
 
 
 def promote(server: Server, key: Mapping[str, str], version: str, epoch: int, reason: str) -> httpx.Response:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,33 +13,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.promoting import admin_key, answering, wait_until
 from tests.serving import Server
 
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in 30 s"
-        time.sleep(0.05)
-
-
-def deployed(server: Server) -> tuple[str, int]:
-    """Version and epoch that this replica itself answers with."""
-    for model in httpx.get(f"{server.url}/readyz").json()["models"]:
-        if model["name"] == "tiny-moths":
-            return model["version"], model["epoch"]
-    raise AssertionError("tiny-moths is not deployed")
-
-
-def admin_key(server: Server) -> dict[str, str]:
-    made = server.run("key", "create", "test", "--scope", "admin")
-    assert made.returncode == 0, made.stderr
-    return {"Authorization": f"Bearer {made.stdout.strip()}"}
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what no database has a part in, or what other tests show on PostgreSQL: a start costs seconds of a core."""
 
 
 def test_an_empty_folder_becomes_a_service_with_a_set_up_link(server: Server) -> None:
     assert httpx.get(f"{server.url}/readyz").status_code == 200
-    assert deployed(server) == ("1.0.0", 1)
+    assert answering(server) == ("1.0.0", 1)
     token = server.setup_token
     assert token is not None
     page = httpx.get(f"{server.url}/setup", params={"token": token})
@@ -67,7 +49,7 @@ def test_after_a_kill_everything_committed_is_there(new_server: Callable[..., Se
     assert httpx.post(f"{server.url}/models/tiny-moths/promote", json=wanted, headers=key).status_code == 200
     server.kill()
     server.start()
-    assert deployed(server) == ("1.1.0", 2)
+    assert answering(server) == ("1.1.0", 2)
     history = httpx.get(f"{server.url}/models/tiny-moths/history", headers=key).json()["history"]
     assert history[0]["reason"] == "Before the power cut."
 
@@ -81,15 +63,17 @@ def test_replicas_start_together_and_follow_one_promotion(new_server: Callable[.
     key = admin_key(first)
     wanted = {"version": "1.1.0", "expected_epoch": 1, "reason": "Both of us."}
     assert httpx.post(f"{first.url}/models/tiny-moths/promote", json=wanted, headers=key).status_code == 200
-    assert deployed(first) == ("1.1.0", 2)
-    wait_until(lambda: deployed(second) == ("1.1.0", 2))
+    assert answering(first) == ("1.1.0", 2)
+    wait_until(lambda: answering(second) == ("1.1.0", 2))
     back = second.run("model", "rollback", "tiny-moths", "--reason", "Not after all.")
     assert back.returncode == 0, back.stderr
-    wait_until(lambda: deployed(first) == deployed(second) == ("1.0.0", 3))
+    wait_until(lambda: answering(first) == answering(second) == ("1.0.0", 3))
 
 
+@on_sqlite
 def test_two_replicas_promote_at_once_and_one_is_told_of_the_other(new_server: Callable[..., Server]) -> None:
-    replicas = [new_server().start(), new_server().start()]
+    with ThreadPoolExecutor() as pool:
+        replicas = list(pool.map(Server.start, [new_server(), new_server()]))
     key = admin_key(replicas[0])
     barrier = threading.Barrier(2)
 
@@ -105,6 +89,7 @@ def test_two_replicas_promote_at_once_and_one_is_told_of_the_other(new_server: C
     assert answers[0].json()["reason"] in answers[1].json()["detail"]
 
 
+@on_sqlite
 def test_told_to_stop_it_is_unready_first_and_answers_what_it_has(new_server: Callable[..., Server]) -> None:
     server = new_server(DRAIN_NOTICE_S="3").start()
     address = urlsplit(server.url)
@@ -132,6 +117,7 @@ def accepts(server: Server) -> bool:
     return True
 
 
+@on_sqlite
 def test_a_large_body_gets_its_answer_and_the_connection_ends(server: Server) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = (b"x" * 100_000 for _ in range(300))
@@ -149,6 +135,7 @@ def damaged_store(shared_store: Path, tmp_path: Path) -> str:
     return str(store)
 
 
+@on_sqlite
 def test_a_damaged_bundle_is_named_at_readyz_and_the_others_serve(
     new_server: Callable[..., Server], damaged_store: str
 ) -> None:

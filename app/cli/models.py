@@ -117,7 +117,8 @@ def _promote(
         )
         await papers.verify(settings.store, await promotion.check_promotion(session, wanted))
         row = await promotion.promote(session, wanted, await promotion.pass_gate(session, settings, wanted))
-        return f"{row.model} {row.to_version} is deployed, at epoch {row.epoch} (was {row.from_version})."
+        was = row.from_version or "none"
+        return f"{row.model} {row.to_version} is deployed, at epoch {row.epoch} (was {was})."
 
     typer.echo(with_session(act))
 

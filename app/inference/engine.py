@@ -71,6 +71,8 @@ class Engine:
             initializer=lower_this_thread if gives_way else None,
         )
         self._deployed: dict[str, DeployedModel] = {}
+        self.unavailable: set[str] = set()
+        """Models of which a version is deployed that could not be loaded, and none answers."""
 
     def load(self, bundle: Bundle, epoch: int) -> DeployedModel:
         """The bundle loaded and warmed, not yet answering: see ``swap``.
@@ -117,13 +119,21 @@ class Engine:
     def get(self, name: str | None = None) -> DeployedModel:
         """The deployed version of a model; where silent the default model's, else the first by name.
 
-        Raises KeyError where there is none.
+        Raises KeyError where there is none. See ``lacks``.
         """
         if name is not None:
             return self._deployed[name]
         if self._default_model in self._deployed:
             return self._deployed[self._default_model]
         return self._deployed[min(self._deployed, default="")]
+
+    def lacks(self, name: str | None) -> str | None:
+        """The model that should answer, named or the default one, where its deployed version could not be loaded.
+
+        Another fauna must not answer in its place for those who name none.
+        """
+        wanted = name or self._default_model
+        return wanted if wanted in self.unavailable and wanted not in self._deployed else None
 
     async def run(
         self, deployed: DeployedModel, images: NDArray[np.uint8], features: bool = False

@@ -27,11 +27,15 @@ _HOW_TO_OVERRIDE = (
 
 @dataclass(frozen=True)
 class Assessment:
-    """The verdict on a candidate, and which evaluations it was made from. None: that bundle cannot be read."""
+    """The verdict on a candidate, and which evaluations it was made from. None: that bundle cannot be read.
+
+    ``is_first``: nothing is deployed, so there is nothing to judge it against.
+    """
 
     verdict: Verdict | None
     deployed_evaluation_sha256: str | None
     candidate_evaluation_sha256: str
+    is_first: bool = False
 
 
 async def assess(session: AsyncSession, settings: Settings, model: str, version: str) -> Assessment:
@@ -43,10 +47,7 @@ async def assess(session: AsyncSession, settings: Settings, model: str, version:
     deployed = (await get_model(session, model)).deployed
     if deployed is None:
         raise Conflict(f"No version of {model} is deployed, so there is nothing to judge {version} against.")
-    try:
-        candidate = await papers_of(settings.store, row)
-    except InternalError as error:
-        raise cannot_be_loaded(model, version) from error
+    candidate = await _candidate(settings, row)
     try:
         reference = await papers_of(settings.store, await get_version(session, model, deployed.version))
     except InternalError:
@@ -56,6 +57,19 @@ async def assess(session: AsyncSession, settings: Settings, model: str, version:
         _judged, version, candidate, deployed.version, reference, policy.model_dump_json()
     )
     return Assessment(verdict, reference.evaluation_sha256, candidate.evaluation_sha256)
+
+
+async def assess_first(session: AsyncSession, settings: Settings, model: str, version: str) -> Assessment:
+    """A version of a model of which none is deployed. Raises NotFound, or Conflict when it cannot be read."""
+    candidate = await _candidate(settings, await get_version(session, model, version))
+    return Assessment(None, None, candidate.evaluation_sha256, is_first=True)
+
+
+async def _candidate(settings: Settings, row: VersionRow) -> Papers:
+    try:
+        return await papers_of(settings.store, row)
+    except InternalError as error:
+        raise cannot_be_loaded(row.model, row.version) from error
 
 
 @lru_cache(maxsize=64)
@@ -109,6 +123,8 @@ def check_gate(assessment: Assessment, version: str, override: str | None) -> st
 
 
 def _refusals(assessment: Assessment) -> list[FieldError]:
+    if assessment.is_first:
+        return []
     if assessment.verdict is None:
         message = (
             "The bundle of the deployed version is damaged or gone, so nobody can say what would be lost."

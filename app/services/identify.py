@@ -211,6 +211,9 @@ class IdentifyService:
         return None if chosen is None else (chosen, await self._lists.matched(chosen.active, deployed))
 
     def _deployed(self, name: str | None) -> DeployedModel:
+        lacking = self._engine.lacks(name)
+        if lacking is not None:
+            raise NoModelDeployed(self._lacking(lacking))
         try:
             return self._engine.get(name)
         except KeyError:
@@ -218,6 +221,11 @@ class IdentifyService:
         if not names:
             raise NoModelDeployed
         raise NotFound(f"No model named {name!r} is deployed here; there is {', '.join(names)}.")
+
+    def _lacking(self, name: str) -> str:
+        others = ", ".join(each.card.name for each in self._engine.deployed())
+        named = f" These answer where they are named: {others}." if others else ""
+        return f"The deployed version of {name} cannot be loaded here; an admin can see why.{named}"
 
     async def _see(self, data: bytes, deployed: DeployedModel, name: str, *, features: bool) -> _Seen:
         """Decode and keep one photo, and run the model on it while its viewing copy is made and kept."""

@@ -19,10 +19,11 @@ from app.errors import Conflict, InvalidField, NotFound, StaleEpoch
 from app.inference.engine import DeployedModel, Engine
 from app.services import shadow
 from app.services.following import Look
-from app.services.gate import Assessment, assess, check_gate
+from app.services.gate import Assessment, assess, assess_first, check_gate
 from app.services.papers import read_registered
-from app.services.registry import Fault, get_model, get_version
+from app.services.registry import get_model, get_version
 from app.services.replicas import AnsweringVersion
+from app.services.scan import Fault
 from app.settings import S3Place, Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
@@ -34,6 +35,7 @@ _RETRY_S = 30.0
 class Wanted:
     """What somebody asks for: to deploy a version while the model is at an epoch, who asks, and why.
 
+    ``expected_epoch`` is 0 for a model of which nothing is deployed yet.
     ``override``: why it is right all the same, where the gate refuses. A rollback is never refused: it is what one
     does when the new version is the harm.
     """
@@ -56,8 +58,10 @@ async def check_promotion(session: AsyncSession, wanted: Wanted) -> VersionRow:
     if not 1 <= len(wanted.reason.strip()) <= MAX_REASON:
         raise InvalidField.of("reason", f"expected 1 to {MAX_REASON} characters that say why")
     alias = await registry.alias_of(session, wanted.model)
+    if alias is None and wanted.expected_epoch:
+        raise Conflict(f"No version of {wanted.model} is deployed yet, so the epoch to expect is 0.")
     if alias is None:
-        raise Conflict(f"No version of {wanted.model} is deployed yet; the next start deploys its first one.")
+        return row
     if alias.epoch != wanted.expected_epoch:
         raise await _stale(session, wanted.model, wanted.expected_epoch)
     if alias.version == wanted.version:
@@ -66,8 +70,14 @@ async def check_promotion(session: AsyncSession, wanted: Wanted) -> VersionRow:
 
 
 async def pass_gate(session: AsyncSession, settings: Settings, wanted: Wanted) -> Entry:
-    """What the history will say of this promotion, once it is judged. Raises PromotionRefused, InvalidField."""
-    assessment = await assess(session, settings, wanted.model, wanted.version)
+    """What the history will say of this promotion, once it is judged. Raises PromotionRefused, InvalidField.
+
+    The first version of a model is judged against nothing.
+    """
+    if await registry.alias_of(session, wanted.model) is None:
+        assessment = await assess_first(session, settings, wanted.model, wanted.version)
+    else:
+        assessment = await assess(session, settings, wanted.model, wanted.version)
     override = None
     if wanted.kind is PromotionKind.PROMOTION:
         override = check_gate(assessment, wanted.version, wanted.override)
@@ -95,12 +105,11 @@ async def promote(session: AsyncSession, wanted: Wanted, entry: Entry) -> Promot
     """
     await check_promotion(session, wanted)
     before = await registry.alias_of(session, wanted.model)
-    assert before is not None
     promotion = await registry.deploy(
         session,
         wanted.model,
         wanted.version,
-        replaces=Deployed(before.version, wanted.expected_epoch),
+        replaces=Deployed(before.version, wanted.expected_epoch) if before else None,
         entry=entry,
         now=utc_now(),
     )
@@ -189,9 +198,28 @@ class Deployer:
     @property
     def faults(self) -> list[str]:
         """Bundles that cannot be used here, in sentences: deployed ones first, then others of the store."""
-        deployed = {wanted.path: message for wanted, message, _ in self._faults.values()}
-        others = {fault.path: fault.message for fault in self._store_faults if fault.path not in deployed}
+        deployed = {
+            wanted.path: self._advice(wanted, message) for wanted, message, _ in self._faults.values()
+        }
+        others = {
+            fault.path: fault.message
+            for fault in self._store_faults
+            if fault.path not in deployed and not self._is_back(fault)
+        }
         return [f"{path}: {message}" for path, message in (deployed | others).items()]
+
+    def _advice(self, wanted: Deployment, message: str) -> str:
+        """What is wrong with a deployed bundle, what that means here, and what to do about it."""
+        present = {each.card.name: each for each in self._engine.deployed()}.get(wanted.model)
+        now = f"{present.card.version} still answers" if present else "nothing answers"
+        return (
+            f"{message}; it is deployed, and {now} for {wanted.model} here: put the bundle back, or deploy another "
+            f"version on /admin/models or with `python -m app model promote {wanted.model} VERSION --reason WHY`"
+        )
+
+    def _is_back(self, fault: Fault) -> bool:
+        """Whether a folder that a start missed was put back since."""
+        return fault.removed and isinstance(self._store, Path) and (self._store / fault.path).is_dir()
 
     def answering(self) -> tuple[AnsweringVersion, ...]:
         """What this process answers with, and why it does not follow where it does not."""
@@ -235,14 +263,20 @@ class Deployer:
         for wanted in deployments:
             if wanted.epoch > epochs.get(wanted.model, 0) and not self._failed_just_now(wanted):
                 await self._follow(wanted)
+        self._engine.unavailable = {each.model for each in deployments} - set(self._epochs())
 
     async def _follow(self, wanted: Deployment) -> None:
         try:
             await self.put(await self.prepare(wanted))
         except Exception as error:  # whatever is wrong with this bundle, the others must go on
             when = asyncio.get_running_loop().time()
-            self._faults[wanted.model] = (wanted, str(error), when)
+            self._faults[wanted.model] = (wanted, self._without_place(wanted, str(error)), when)
             log.error("a deployed bundle cannot be loaded", bundle=wanted.path, fault=str(error))
+
+    def _without_place(self, wanted: Deployment, message: str) -> str:
+        """A fault without the store's place on this machine: ``/readyz`` is for everybody."""
+        place = self._store / wanted.path if isinstance(self._store, Path) else wanted.path
+        return message.removeprefix(f"{place}: ")
 
     def _failed_just_now(self, wanted: Deployment) -> bool:
         fault = self._faults.get(wanted.model)

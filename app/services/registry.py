@@ -1,11 +1,12 @@
-"""Models and versions: registering the store, deploying what is new.
+"""Models and versions: registering the store, and what a start deploys.
 
-A bad bundle is skipped with a sentence that names the file and the fault; the others serve.
+A bad bundle is skipped with a sentence that names the file and the fault; the others serve. Only a first start deploys
+by itself: later on that is for an admin to decide.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -16,51 +17,15 @@ from app.db.repositories.registry import Deployed, Deployment, Entry
 from app.db.session import Sessions, lock_database
 from app.db.tables import AdditionRow, PromotionKind, VersionRow, utc_now
 from app.errors import NotFound
+from app.services.scan import Fault, Found, Scan, scan_store
 from app.settings import S3Place
-from models import bundle
-from models.bundle import Bundle, BundleError
-from models.card import ModelCard, version_key
+from models.card import version_key
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
 FOUND_BY = "start"
-SHIPPED_REASON = "First version of this model: deployed at its registration."
-
-
-@dataclass(frozen=True)
-class Found:
-    """A good bundle of the store: what the registry keeps of it."""
-
-    name: str
-    version: str
-    sha256: str
-    title: str
-    num_species: int
-    figures: tuple[dict[str, object], ...]
-
-    @property
-    def path(self) -> str:
-        """Where it lies, from the store."""
-        return f"{self.name}/{self.version}"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A bundle that cannot be used: where it lies in the store, and why, naming the file."""
-
-    path: str
-    message: str
-    removed: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What a look through the store gave."""
-
-    found: tuple[Found, ...]
-    faults: tuple[Fault, ...]
+FIRST_REASON = "First version of this model, found in the store when nothing had been deployed yet."
+GONE = "is registered, but its folder is not in the store any more; put it back, or add the same bundle once more"
+NOTHING_IN_BUCKET = Scan((), ())
 
 
 @dataclass(frozen=True)
@@ -78,66 +43,35 @@ class ModelSummary:
         return next(row for row in self.versions if row.version == version)
 
 
-def scan_store(store: Path) -> Scan:
-    """Verify every bundle of the store. A missing store is a fault, not an error."""
-    if not store.is_dir():
-        return Scan((), (Fault(str(store), "there is no such folder, so there is no bundle to deploy"),))
-    found: list[Found] = []
-    faults: list[Fault] = []
-    for folder in sorted(_bundle_folders(store)):
-        path = folder.relative_to(store).as_posix()
-        try:
-            found.append(_found(bundle.read(folder), path))
-        except (BundleError, OSError) as error:
-            faults.append(Fault(path, str(error).removeprefix(f"{folder}: ")))
-    return Scan(tuple(found), tuple(faults))
+@dataclass(frozen=True)
+class _Registered:
+    """What a start put into the registry, and the faults of the rest."""
+
+    new: tuple[Found, ...]
+    faults: tuple[Fault, ...]
 
 
-def _bundle_folders(store: Path) -> Iterable[Path]:
-    models = [folder for folder in store.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-    return [
-        folder
-        for model in models
-        for folder in model.iterdir()
-        if folder.is_dir() and not folder.name.startswith(".")
-    ]
+async def _register_store(session: AsyncSession, store: Path | S3Place, in_bucket: Scan) -> _Registered:
+    """Register every good bundle that is not registered yet.
 
-
-def _found(good: Bundle, path: str) -> Found:
-    card = good.card
-    if path != f"{card.name}/{card.version}":
-        raise BundleError(f"{bundle.CARD}: says it is {card.name} {card.version}, but lies in {path}")
-    return found_of(card, good.sha256)
-
-
-def found_of(card: ModelCard, sha256: str) -> Found:
-    """What the registry keeps of a bundle with this card."""
-    figures = tuple(figure.model_dump(mode="json") for figure in card.figures)
-    return Found(card.name, card.version, sha256, card.title, card.num_classes, figures)
-
-
-async def register_store(session: AsyncSession, store: Path | S3Place) -> list[Fault]:
-    """Register every good bundle that is not registered yet. Returns the faults of the others.
-
-    A bucket is not looked through: what is in it was added, and so registered, and it may be away at a start.
+    A version that is gone from a bucket is not missed: this machine may have a copy, and the bucket may be away.
     """
-    if isinstance(store, S3Place):
-        return []
-    scan = await asyncio.to_thread(scan_store, store)
+    is_bucket = isinstance(store, S3Place)
+    scan = in_bucket if isinstance(store, S3Place) else await asyncio.to_thread(scan_store, store)
     await lock_database(session)
-    faults = list(scan.faults)
+    new, faults = [], list(scan.faults)
     for found in scan.found:
         known = await registry.version_of(session, found.name, found.version)
         if known is None:
-            await add_version(session, found, found.path, actor=FOUND_BY)
+            await add_version(session, found, actor=FOUND_BY)
+            new.append(found)
         elif known.sha256 != found.sha256:
             faults.append(Fault(found.path, _changed(known, found)))
     present = {found.path for found in scan.found} | {fault.path for fault in faults}
-    for row in await registry.all_versions(session):
+    for row in [] if is_bucket else await registry.all_versions(session):
         if row.path not in present:
-            message = "is registered, but its folder is not in the store any more"
-            faults.append(Fault(row.path, message, removed=True))
-    return faults
+            faults.append(Fault(row.path, GONE, removed=True))
+    return _Registered(tuple(new), tuple(faults))
 
 
 def _changed(known: VersionRow, found: Found) -> str:
@@ -147,16 +81,14 @@ def _changed(known: VersionRow, found: Found) -> str:
     )
 
 
-async def add_version(
-    session: AsyncSession, found: Found, path: str, *, actor: str, signed_by: str | None = None
-) -> VersionRow:
-    """Register a version, and who added it. ``path``: where it lies in the store."""
+async def add_version(session: AsyncSession, found: Found, *, actor: str) -> VersionRow:
+    """Register a version, and who added it."""
     await registry.add_model(session, found.name)
     row = VersionRow(
         model=found.name,
         version=found.version,
         sha256=found.sha256,
-        path=path,
+        path=found.path,
         title=found.title,
         num_species=found.num_species,
         figures=list(found.figures),
@@ -165,7 +97,11 @@ async def add_version(
     await session.flush()
     session.add(
         AdditionRow(
-            model=found.name, version=found.version, sha256=found.sha256, actor=actor, signed_by=signed_by
+            model=found.name,
+            version=found.version,
+            sha256=found.sha256,
+            actor=actor,
+            signed_by=found.signed_by,
         )
     )
     await session.flush()
@@ -173,23 +109,27 @@ async def add_version(
     return row
 
 
-async def deploy_new(session: AsyncSession) -> list[Deployment]:
-    """Deploy the lowest version of each model that has none deployed, at epoch 1."""
-    deployed = {deployment.model for deployment in await registry.deployments(session)}
-    for summary in await list_models(session):
-        if summary.name in deployed:
-            continue
-        first = summary.versions[0]
-        entry = Entry(PromotionKind.START, "first start", SHIPPED_REASON)
-        await registry.deploy(session, summary.name, first.version, replaces=None, entry=entry, now=utc_now())
-        log.info("deployed", model=summary.name, version=first.version, epoch=1)
-    return await registry.deployments(session)
+async def deploy_first(session: AsyncSession, new: Sequence[Found]) -> None:
+    """Where nothing was deployed ever, deploy the lowest version of each model that this start found, at epoch 1.
+
+    Later on no start deploys a new model, and none deploys what somebody added: it waits for an admin's promotion.
+    """
+    if await registry.was_ever_deployed(session):
+        return
+    for name in sorted({found.name for found in new}):
+        first = min((found.version for found in new if found.name == name), key=version_key)
+        entry = Entry(PromotionKind.START, "first start", FIRST_REASON)
+        await registry.deploy(session, name, first, replaces=None, entry=entry, now=utc_now())
+        log.info("deployed", model=name, version=first, epoch=1)
 
 
-async def replace_removed(session: AsyncSession, faults: Sequence[Fault]) -> None:
+async def replace_removed(session: AsyncSession, faults: Sequence[Fault]) -> dict[str, str]:
     """Where the deployed version is no longer in the store, as after an update that ships a newer one, deploy the
     next good version. A version that is there but damaged stays: that is a person's to decide.
+
+    Gives the version that is deployed instead, by path of the one that is gone.
     """
+    instead: dict[str, str] = {}
     removed = {fault.path for fault in faults if fault.removed}
     unusable = {fault.path for fault in faults}
     for deployment in await registry.deployments(session):
@@ -200,10 +140,14 @@ async def replace_removed(session: AsyncSession, faults: Sequence[Fault]) -> Non
         newer = [version for version in good if version_key(version) > version_key(deployment.version)]
         if not good:
             continue
-        await _deploy_instead(session, deployment, newer[0] if newer else good[-1])
+        version = newer[0] if newer else good[-1]
+        if await _deploy_instead(session, deployment, version):
+            instead[deployment.path] = version
+    return instead
 
 
-async def _deploy_instead(session: AsyncSession, removed: Deployment, version: str) -> None:
+async def _deploy_instead(session: AsyncSession, removed: Deployment, version: str) -> bool:
+    """False where somebody else was first."""
     promotion = await registry.deploy(
         session,
         removed.model,
@@ -213,20 +157,37 @@ async def _deploy_instead(session: AsyncSession, removed: Deployment, version: s
         now=utc_now(),
     )
     if promotion is None:
-        return  # somebody else was first
+        return False
     log.warning("deployed instead", model=removed.model, version=version, removed=removed.version)
+    return True
 
 
-async def prepare_registry(sessions: Sessions, store: Path | S3Place) -> list[Fault]:
-    """Register and deploy what the store holds, in one transaction. Changes nothing the second time."""
+async def prepare_registry(
+    sessions: Sessions, store: Path | S3Place, in_bucket: Scan = NOTHING_IN_BUCKET
+) -> list[Fault]:
+    """Register what the store holds, and deploy at a first start, in one transaction. A second time changes nothing.
+
+    ``in_bucket``: what ``app.services.bucket`` found, where the store is one.
+    """
     async with sessions() as session:
-        faults = await register_store(session, store)
-        await deploy_new(session)
-        await replace_removed(session, faults)
+        registered = await _register_store(session, store, in_bucket)
+        await deploy_first(session, registered.new)
+        instead = await replace_removed(session, registered.faults)
         await session.commit()
+    faults = [
+        replace(fault, message=_replaced(instead[fault.path])) if fault.path in instead else fault
+        for fault in registered.faults
+    ]
     for fault in faults:
         log.error("a bundle cannot be used", bundle=fault.path, fault=fault.message)
     return faults
+
+
+def _replaced(version: str) -> str:
+    return (
+        f"was deployed, but its folder is not in the store any more, so this start deployed {version} instead, which "
+        "nobody could compare with it; to go back, put the folder back, or add the same bundle once more, and roll back"
+    )
 
 
 async def list_models(session: AsyncSession) -> list[ModelSummary]:

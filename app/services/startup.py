@@ -6,7 +6,9 @@ from app.db.migrate import upgrade
 from app.db.repositories import accounts as accounts_repository
 from app.db.session import create_engine, create_sessions
 from app.services.accounts import first_setup_token
-from app.services.registry import Fault, prepare_registry
+from app.services.bucket import scan_bucket
+from app.services.registry import prepare_registry
+from app.services.scan import Fault
 from app.settings import Settings
 from app.store.incoming import clean
 from app.store.store import open_store
@@ -34,7 +36,8 @@ async def prepare(settings: Settings) -> Prepared:
         before, revision = await upgrade(engine)
         sessions = create_sessions(engine)
         clean(open_store(settings.store).incoming)
-        faults = await prepare_registry(sessions, settings.store)
+        in_bucket = await scan_bucket(sessions, settings)
+        faults = await prepare_registry(sessions, settings.store, in_bucket)
         async with sessions() as session:
             token = await first_setup_token(session)
             has_admin = bool(await accounts_repository.num_admins(session))

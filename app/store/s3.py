@@ -7,13 +7,14 @@ them is the version. Credentials come from where AWS's own tools take them: envi
 from __future__ import annotations  # for a type that the library has for type checkers only
 
 import hashlib
+import re
 import shutil
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 import structlog
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.store")
 _CHUNK_BYTES = 1 << 20
+_BUNDLE = re.compile(
+    rf"(?P<path>(?P<name>[^/]+)/(?P<version>[^/]+)/(?P<sha256>[0-9a-f]{{64}}))/{re.escape(SUMS)}", re.ASCII
+)
+
+
+class Listed(NamedTuple):
+    """Where a bundle lies in a bucket, and what its path says of it, which nobody has checked."""
+
+    path: str
+    name: str
+    version: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,28 @@ class S3Store:
         shutil.rmtree(self.place.cache / sha256, ignore_errors=True)
         return True
 
+    def listed(self) -> list[Listed]:
+        """Every bundle that lies there whole, by path: ``SHA256SUMS`` is uploaded last. Raises StoreUnavailable."""
+        try:
+            keys = [str(each["path"]) for page in obstore.list(self._listing) for each in page]
+        except (
+            BaseError,
+            FileNotFoundError,
+        ) as error:  # the library raises either where there is no such bucket
+            raise self._unavailable("listed", error) from error
+        found = (_BUNDLE.fullmatch(key) for key in sorted(keys))
+        return [Listed(each["path"], each["name"], each["version"], each["sha256"]) for each in found if each]
+
     @cached_property
     def _bucket(self) -> Bucket:
+        return self._open(max_retries=2, retry_s=10)
+
+    @cached_property
+    def _listing(self) -> Bucket:
+        """The same for a start, which must not wait long for a bucket that is away."""
+        return self._open(max_retries=0, retry_s=1)
+
+    def _open(self, *, max_retries: int, retry_s: float) -> Bucket:
         config: S3Config = {"endpoint": self.place.endpoint} if self.place.endpoint else {}
         return Bucket(
             self.place.bucket,
@@ -89,7 +122,7 @@ class S3Store:
                 "connect_timeout": "5s",
                 "timeout": "300s",
             },
-            retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=10)},
+            retry_config={"max_retries": max_retries, "retry_timeout": timedelta(seconds=retry_s)},
             config=config,
         )
 
@@ -134,6 +167,6 @@ class S3Store:
             if not kept.is_dir():  # else another process was faster, with the same bundle
                 raise
 
-    def _unavailable(self, what: str, error: BaseError) -> StoreUnavailable:
+    def _unavailable(self, what: str, error: BaseError | FileNotFoundError) -> StoreUnavailable:
         log.error("the bucket does not answer", bucket=self.place.bucket, fault=str(error))
         return StoreUnavailable(f"The store of bundles cannot be {what} right now. The log says why.")

@@ -66,7 +66,9 @@ class AddedVersion(BaseModel):
     sha256: str
     title: str
     num_species: int
-    deployed: Annotated[bool, Field(description="The first version of a new model is deployed at once.")]
+    deployed: Annotated[
+        bool, Field(description="Whether it answers: false for a new one, which waits for a promotion.")
+    ]
     signed_by: Annotated[str | None, Field(description="Name of the trusted key that signed it.")]
     notes: Annotated[tuple[str, ...], Field(description="What to know of it, in sentences.")]
     compared_with: Annotated[

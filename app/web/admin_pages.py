@@ -21,7 +21,7 @@ from app.web.admin_view import AdminModelsView, Attempt, VersionFacts, admin_mod
 from app.web.dependencies import Admin, CurrentDeployer, CurrentSettings, LoginRate, PasswordHashes, Session
 from app.web.forms import check_form
 from app.web.promotion import deploy
-from app.web.registry import ModelName
+from app.web.registry import ModelName, default_name
 from app.web.rendering import render
 from app.web.replicas_view import Running
 
@@ -39,7 +39,7 @@ class PromoteForm(_ModelForm):
     """What the form of a version sends. Lengths and the reason are checked by the service, which says why."""
 
     version: Annotated[str, Field(max_length=32)]
-    expected_epoch: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    expected_epoch: Annotated[int, Field(ge=0, le=2**31 - 1)]
     reason: Annotated[str, Field(max_length=10_000)] = ""
     override: Annotated[str, Field(max_length=10_000)] = ""
     password: Annotated[str, Field(max_length=1024)] = ""
@@ -208,12 +208,16 @@ async def _page(
 ) -> Response:
     models = []
     found = await replicas.running(session)
-    for summary in await registry.list_models(session):
+    summaries = await registry.list_models(session)
+    for summary in summaries:
         history = await promotion.history_of(session, summary.name)
         protected = await gate.protected_species(session, summary.name)
         facts = await _facts(session, settings, summary, promotion.version_before(history))
         running = Running(tuple(found), await shadow.words(session, summary.name))
-        models.append(admin_model_view(summary, history, protected, facts, running))
+        default = default_name(summaries, settings.default_model, with_model=summary.name)
+        models.append(
+            admin_model_view(summary, history, protected, facts, running, is_default=default == summary.name)
+        )
     view = AdminModelsView(
         models=tuple(models),
         faults=tuple(request.app.state.deployer.faults),

@@ -38,6 +38,7 @@ class VersionView:
     """One version: what was measured of it, and whether it is deployed. ``accuracy`` None: unreadable.
 
     ``takes_back``: deploying it is the rollback of the last promotion. ``verdict`` None: it is not judged.
+    ``needs_override``: the gate refuses it, or cannot judge it for want of the deployed version's bundle.
     """
 
     version: str
@@ -50,6 +51,7 @@ class VersionView:
     groups: tuple[tuple[Group, str], ...]
     group_rule: str
     verdict: VerdictView | None
+    needs_override: bool
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,18 @@ class ProtectedView:
 
 @dataclass(frozen=True)
 class AdminModelView:
-    """One model with its versions, newest first."""
+    """One model with its versions, newest first.
+
+    ``is_default``: it answers where no model is named, or would, once a version of it is deployed. ``unreadable``: the
+    deployed version's bundle is damaged or gone, so that nothing can be compared with it.
+    """
 
     name: str
     title: str
     deployed: str | None
     epoch: int | None
+    is_default: bool
+    unreadable: bool
     replicas: ReplicasView | None
     shadow: str | None
     versions: tuple[VersionView, ...]
@@ -166,9 +174,12 @@ def admin_model_view(
     protected: Sequence[ProtectedSpeciesRow],
     facts: Facts,
     running: Running,
+    *,
+    is_default: bool,
 ) -> AdminModelView:
     """One model with what an admin needs to decide."""
     deployed = summary.deployed
+    unreadable = deployed is not None and (summary.name, deployed.version) not in facts
     shown = facts.get((summary.name, summary.shown.version))
     before = version_before(history)
     return AdminModelView(
@@ -176,10 +187,12 @@ def admin_model_view(
         title=summary.shown.title,
         deployed=deployed.version if deployed else None,
         epoch=deployed.epoch if deployed else None,
+        is_default=is_default,
+        unreadable=unreadable,
         replicas=replicas_view(running.replicas, summary.name, deployed.epoch) if deployed else None,
         shadow=running.shadow,
         versions=tuple(
-            _version(summary, index, before, facts.get((summary.name, row.version)))
+            _version(summary, index, before, facts.get((summary.name, row.version)), unreadable)
             for index, row in reversed(list(enumerate(summary.versions)))
         ),
         history=tuple(_promotion(row) for row in history),
@@ -209,9 +222,10 @@ def history_view(
 
 
 def _version(
-    summary: ModelSummary, index: int, before: str | None, facts: VersionFacts | None
+    summary: ModelSummary, index: int, before: str | None, facts: VersionFacts | None, unjudged: bool
 ) -> VersionView:
     row = summary.versions[index]
+    verdict = facts.verdict if facts else None
     evaluation = facts.evaluation if facts else None
     return VersionView(
         version=row.version,
@@ -225,7 +239,8 @@ def _version(
         if evaluation
         else (),
         group_rule=facts.group_rule if facts else "",
-        verdict=_verdict(facts.verdict) if facts and facts.verdict else None,
+        verdict=_verdict(verdict) if verdict else None,
+        needs_override=verdict.refused if verdict else unjudged,
     )
 
 

@@ -1,10 +1,12 @@
 """``/species`` and ``/performance``: what the deployed models know, and how well."""
 
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.errors import InternalError
 from app.inference.engine import DeployedModel, Engine
 from app.services import registry
 from app.services.papers import papers_of
@@ -69,8 +71,12 @@ def _measured(deployed: DeployedModel) -> Measured:
 
 
 async def _candidates(session: AsyncSession, settings: Settings, deployed: DeployedModel) -> list[Measured]:
-    """Other versions of the model in the store, newest last."""
+    """Other versions of the model in the store, newest last. One that is damaged or gone is left out."""
     summary = await registry.get_model(session, deployed.card.name)
     others = [row for row in summary.versions if row.version != deployed.card.version]
-    papers = [await papers_of(settings.store, row) for row in others[-MOST_CANDIDATES:]]
-    return [Measured(each.card, each.evaluation) for each in papers]
+    found = []
+    for row in others[-MOST_CANDIDATES:]:
+        with contextlib.suppress(InternalError):
+            papers = await papers_of(settings.store, row)
+            found.append(Measured(papers.card, papers.evaluation))
+    return found

@@ -37,7 +37,12 @@ class Readiness(BaseModel):
     status: Literal["ready", "draining", "no_model", "no_database"]
     provider: Annotated[str, Field(description="Active execution provider of ONNX Runtime.")]
     models: tuple[ReadyModel, ...]
-    faults: Annotated[tuple[str, ...], Field(description="Deployed versions that cannot be loaded here.")]
+    faults: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Bundles that cannot be used here, deployed ones first: what is wrong, and what to do."
+        ),
+    ]
 
 
 @router.get("/livez")

@@ -36,7 +36,14 @@ from models.bundle import BundleError
 router = APIRouter(prefix="/models", tags=["promotion"])
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.promotion")
 
-Epoch = Annotated[int, Field(ge=1, le=2**31 - 1, description="The model's epoch as you last saw it.")]
+Epoch = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=2**31 - 1,
+        description="The model's epoch as you last saw it; 0 where no version is deployed yet.",
+    ),
+]
 Reason = Annotated[str, Field(max_length=promotion.MAX_REASON, description="Why, for those who come later.")]
 Password = Annotated[
     str | None, Field(max_length=1024, description="Needed when the login is older than 15 minutes.")
@@ -108,6 +115,7 @@ async def promote(
 ) -> Promotion:
     """Deploy a version, if the gate lets it through and nobody deployed another one since.
 
+    The first version of a new model is judged against nothing; its `expected_epoch` is 0.
     409 ``promotion-refused`` says what would get worse; ``override`` with a reason promotes it all the same. 409
     ``stale-epoch`` says who did what meanwhile.
     """

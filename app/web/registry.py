@@ -181,9 +181,14 @@ async def get_bundle(
     return StreamingResponse(chunks, media_type="application/zip", headers=headers)
 
 
-def default_name(summaries: list[ModelSummary], wanted: str) -> str | None:
-    """The model that answers where none is named: the wanted one if deployed, else the first by name."""
-    names = [summary.name for summary in summaries if summary.deployed is not None]
+def default_name(summaries: list[ModelSummary], wanted: str, with_model: str | None = None) -> str | None:
+    """The model that answers where none is named: the wanted one if deployed, else the first by name.
+
+    ``with_model``: were a version of this one deployed as well.
+    """
+    names = [
+        summary.name for summary in summaries if summary.deployed is not None or summary.name == with_model
+    ]
     return wanted if wanted in names else min(names, default=None)
 
 

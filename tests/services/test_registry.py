@@ -11,6 +11,7 @@ from app.services import registry
 from app.services.papers import papers_of
 from app.services.promotion import history_of
 from app.services.registry import prepare_registry
+from app.services.scan import scan_store
 from tests.tiny_bundle import write_tiny_bundle
 
 
@@ -65,6 +66,28 @@ async def test_a_new_version_of_a_known_model_is_a_candidate(sessions: Sessions,
     assert (await deployed(sessions))["tiny-moths"] == ("1.0.0", 1)
 
 
+async def test_a_new_model_of_a_later_start_waits_for_an_admin(sessions: Sessions, store: Path) -> None:
+    await prepare_registry(sessions, store)
+    before = await deployed(sessions)
+    write_tiny_bundle(store, "aaa-moths", "1.0.0", seed=6)
+    for _ in range(2):
+        assert await prepare_registry(sessions, store) == []
+        assert await deployed(sessions) == before
+    async with sessions() as session:
+        assert (await registry.get_model(session, "aaa-moths")).deployed is None
+
+
+async def test_what_somebody_added_before_the_first_start_is_not_deployed_by_it(
+    sessions: Sessions, store: Path
+) -> None:
+    async with sessions() as session:
+        found = next(each for each in scan_store(store).found if each.name == "other-moths")
+        await registry.add_version(session, found, actor="ana")
+        await session.commit()
+    assert await prepare_registry(sessions, store) == []
+    assert await deployed(sessions) == {"tiny-moths": ("1.0.0", 1)}
+
+
 async def test_a_cut_off_bundle_is_named_and_the_others_serve(sessions: Sessions, store: Path) -> None:
     broken = store / "tiny-moths" / "1.0.0" / "model.onnx"
     broken.write_bytes(broken.read_bytes()[:-100])
@@ -93,7 +116,9 @@ async def test_a_registered_bundle_that_went_away_is_missed(sessions: Sessions, 
     await prepare_registry(sessions, store)
     shutil.rmtree(store / "other-moths")
     (fault,) = await prepare_registry(sessions, store)
-    assert str(fault) == "other-moths/1.0.0: is registered, but its folder is not in the store any more"
+    assert str(fault).startswith(
+        "other-moths/1.0.0: is registered, but its folder is not in the store any more; put it back"
+    )
 
 
 async def test_an_update_that_ships_a_newer_version_instead_of_the_deployed_one_goes_on_answering(
@@ -101,9 +126,10 @@ async def test_an_update_that_ships_a_newer_version_instead_of_the_deployed_one_
 ) -> None:
     await prepare_registry(sessions, store)
     shutil.rmtree(store / "tiny-moths" / "1.0.0")
-    for _ in range(2):
+    for words in ("this start deployed 1.1.0 instead, which nobody could compare", "put it back"):
         (fault,) = await prepare_registry(sessions, store)
         assert fault.path == "tiny-moths/1.0.0"
+        assert words in fault.message
         assert await deployed(sessions) == {"other-moths": ("1.0.0", 1), "tiny-moths": ("1.1.0", 2)}
     async with sessions() as session:
         newest = (await history_of(session, "tiny-moths"))[0]

@@ -15,13 +15,19 @@ import obstore
 import pytest
 from obstore.store import S3Store as Bucket
 
+from app.db.repositories import bundles
+from app.db.session import Sessions
 from app.errors import StoreUnavailable
+from app.services import registry
+from app.services.bucket import scan_bucket
 from app.services.papers import read_registered
+from app.services.scan import Scan
 from app.settings import S3Place, Settings
 from app.store.s3 import S3Store
 from models import bundle
 from models.bundle import BundleError
 from tests.hostile_bundles import files_of, zipped
+from tests.promoting import wait_until
 from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -174,6 +180,69 @@ def test_without_the_bucket_what_is_kept_is_read_and_the_rest_is_a_clear_error(
         empty.put(write_tiny_bundle(tmp_path / "more", seed=3), "tiny-moths", "1.0.0", "0" * 64)
 
 
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """Which database it is makes no difference to a bucket."""
+    return f"sqlite+aiosqlite:///{tmp_path / 'lighttrap.db'}"
+
+
+def of(place: S3Place, tmp_path: Path, **changed: object) -> Settings:
+    """Settings whose store is this bucket."""
+    given = {"data_dir": tmp_path / "var", "store": f"s3://{place.bucket}/{place.prefix}"}
+    return Settings(_env_file=None, **{**given, "store_endpoint": place.endpoint, **changed})  # type: ignore[arg-type]
+
+
+async def test_what_lies_in_the_bucket_is_registered_at_a_start_as_in_a_folder(
+    place: S3Place, good: Path, sessions: Sessions, tmp_path: Path
+) -> None:
+    path, sha256 = put(S3Store(place), good)
+    obstore.put(raw(place), "tiny-moths/1.3.0/half/card.json", b"no bundle: it has no sums")
+    settings = of(place, tmp_path)
+    scan = await scan_bucket(sessions, settings)
+    assert ([each.path for each in scan.found], scan.faults) == ([path], ())
+    assert await registry.prepare_registry(sessions, settings.store, scan) == []
+    assert await scan_bucket(sessions, settings) == Scan((), ()), "it is registered"
+    async with sessions() as session:
+        summary = await registry.get_model(session, "tiny-moths")
+        (addition,) = await bundles.additions(session, "tiny-moths")
+    assert [(row.version, row.path, row.sha256) for row in summary.versions] == [("1.2.0", path, sha256)]
+    assert addition.actor == "start"
+    assert summary.deployed is not None, "nothing had been deployed before"
+
+
+async def test_what_is_no_good_bundle_is_named_and_not_registered(
+    place: S3Place, good: Path, sessions: Sessions, tmp_path: Path
+) -> None:
+    path, _ = put(S3Store(place), good)
+    obstore.put(raw(place), f"{path}/{bundle.MODEL}", b"other bytes")
+    other = write_tiny_bundle(tmp_path / "more", "tiny-moths", "1.3.0", seed=6)
+    moved = f"other-moths/1.0.0/{bundle.read(other).sha256}"
+    for each in other.iterdir():
+        obstore.put(raw(place), f"{moved}/{each.name}", each.read_bytes())
+    scan = await scan_bucket(sessions, of(place, tmp_path))
+    assert scan.found == ()
+    cut, misplaced = sorted(scan.faults, key=lambda fault: fault.path, reverse=True)
+    assert (cut.path, "is not what SHA256SUMS says" in cut.message) == (path, True), cut
+    assert (misplaced.path, "says it is tiny-moths 1.3.0" in misplaced.message) == (moved, True), misplaced
+
+
+async def test_where_signatures_are_required_an_unsigned_bundle_of_the_bucket_is_not_registered(
+    place: S3Place, good: Path, sessions: Sessions, tmp_path: Path
+) -> None:
+    put(S3Store(place), good)
+    scan = await scan_bucket(sessions, of(place, tmp_path, require_signature=True))
+    assert scan.found == ()
+    assert "SIGNATURE" in scan.faults[0].message
+
+
+async def test_a_start_does_not_wait_for_a_bucket_that_is_away(
+    place: S3Place, sessions: Sessions, tmp_path: Path
+) -> None:
+    scan = await scan_bucket(sessions, of(place, tmp_path, store_endpoint="http://127.0.0.1:9"))
+    (fault,) = scan.faults
+    assert "waits for the next start" in fault.message
+
+
 def test_a_place_is_read_from_the_settings(tmp_path: Path) -> None:
     given = {"store": "s3://moth-bundles/eu/2026/", "store_endpoint": "http://minio:9000/"}
     settings = Settings(_env_file=None, data_dir=tmp_path, **given)  # type: ignore[arg-type]
@@ -200,7 +269,12 @@ def test_a_replica_without_the_bundle_fetches_it(
     seeded = first.run("model", "add", str(write_tiny_bundle(tmp_path / "seed", "tiny-moths", "1.0.0")))
     assert seeded.returncode == 0, seeded.stderr
     first.start()
+    (entry,) = httpx.get(f"{first.url}/models").json()["models"]
+    assert entry["deployed"] is None, "what was added waits for an admin"
+    promoted = first.run("model", "promote", "tiny-moths", "1.0.0", "--reason", "The first one.")
+    assert promoted.returncode == 0, promoted.stderr
     second = new_server(**common, DATA_DIR=str(tmp_path / "two")).start()
+    wait_until(lambda: httpx.get(f"{first.url}/readyz").status_code == 200)
     for server in (first, second):
         (entry,) = httpx.get(f"{server.url}/models").json()["models"]
         assert entry["deployed"]["version"] == "1.0.0"

@@ -4,6 +4,7 @@ Which database it is makes no difference to the checks, so they run on SQLite; w
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -96,18 +97,65 @@ async def test_the_same_bundle_again_changes_nothing_and_other_bytes_are_a_confl
     assert len((await robot.get("/models/tiny-moths/additions")).json()["additions"]) == 3
 
 
-async def test_the_first_version_of_a_new_model_is_deployed(
+async def test_the_first_version_of_a_new_model_answers_nobody_until_an_admin_promotes_it(
     robot: httpx.AsyncClient, app: FastAPI, made: Path
 ) -> None:
     answer = await send(robot, zipped(files_of(made / "new-moths" / "1.0.0")), "/models/new-moths/versions")
-    assert (answer.status_code, answer.json()["deployed"]) == (201, True)
+    assert (answer.status_code, answer.json()["deployed"]) == (201, False)
     assert [note.split(",")[0] for note in answer.json()["notes"]] == [
         "It carries no golden images",
         "It carries no predictions",
     ]
-    async with asyncio.timeout(30):
-        while "new-moths" not in [each.card.name for each in app.state.engine.deployed()]:
-            await asyncio.sleep(0.05)
+    await app.state.deployer.follow_once()
+    assert "new-moths" not in [each.card.name for each in app.state.engine.deployed()]
+    asked = {"version": "1.0.0", "reason": "It knows the new moths."}
+    for path, body, words in (
+        ("promote", {**asked, "expected_epoch": 1}, "so the epoch to expect is 0"),
+        (
+            "promote",
+            {**asked, "expected_epoch": 0, "override": "It is only a test."},
+            "nothing speaks against",
+        ),
+        ("rollback", {"expected_epoch": 0, "reason": "x"}, "no earlier version"),
+    ):
+        refused = await robot.post(f"/models/new-moths/{path}", json=body)
+        assert (refused.status_code in (409, 422), words in refused.text) == (True, True), refused.text
+    promoted = await robot.post("/models/new-moths/promote", json={**asked, "expected_epoch": 0})
+    assert promoted.status_code == 200, promoted.text
+    told = promoted.json()
+    assert (told["from_version"], told["to_version"], told["epoch"]) == (None, "1.0.0", 1)
+    assert (told["verdict"], told["actor"], told["reason"]) == (None, "key robot", asked["reason"])
+    assert app.state.engine.get("new-moths").epoch == 1
+    again = await robot.post("/models/new-moths/promote", json={**asked, "expected_epoch": 0})
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/stale-epoch"), again.text
+
+
+async def test_of_two_admins_who_deploy_a_first_version_at_once_one_wins(
+    robot: httpx.AsyncClient, made: Path
+) -> None:
+    await send(robot, zipped(files_of(made / "new-moths" / "1.0.0")), "/models/new-moths/versions")
+    body = {"version": "1.0.0", "reason": "Me first.", "expected_epoch": 0}
+    both = await asyncio.gather(*(robot.post("/models/new-moths/promote", json=body) for _ in range(2)))
+    assert sorted(each.status_code for each in both) == [200, 409], [each.text for each in both]
+    assert len((await robot.get("/models/new-moths/history")).json()["history"]) == 1
+
+
+async def test_the_page_says_that_a_new_model_waits_and_deploys_it(
+    robot: httpx.AsyncClient, admin: httpx.AsyncClient, app: FastAPI, made: Path
+) -> None:
+    await send(robot, zipped(files_of(made / "new-moths" / "1.0.0")), "/models/new-moths/versions")
+    html = (await admin.get("/admin/models", headers={"Accept": "text/html"})).text
+    part = html[html.index('id="new-moths"') :]
+    part = part[: part.index("</section>")]
+    assert "Nothing answers for this model yet" in part
+    assert "LIGHTTRAP_DEFAULT_MODEL" not in part, "tiny-moths stays the default"
+    assert 'name="expected_epoch" value="0"' in part
+    token = re.search(r'name="form_token" value="([0-9a-f]+)"', part)
+    assert token is not None
+    form = {"form_token": token[1], "model": "new-moths", "version": "1.0.0", "expected_epoch": "0"}
+    sent = await admin.post("/admin/models/promote", data={**form, "reason": "It knows the new moths."})
+    assert sent.status_code == 303, sent.text
+    assert app.state.engine.get("new-moths").epoch == 1
 
 
 async def test_species_that_come_and_go_are_named(robot: httpx.AsyncClient, files: Files) -> None:

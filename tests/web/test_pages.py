@@ -165,7 +165,7 @@ async def test_a_promotion_without_a_reason_is_refused_on_the_page(admin: httpx.
 
 async def test_a_promotion_form_without_its_token_changes_nothing(admin: httpx.AsyncClient) -> None:
     assert (await promote_by_form(admin, form_token="")).status_code == 403
-    assert "1.0.0 answers, epoch 1" in await page(admin, "/admin/models")
+    assert "1.0.0 is deployed, epoch 1" in await page(admin, "/admin/models")
 
 
 async def test_the_password_is_taken_with_a_promotion(admin: httpx.AsyncClient) -> None:

@@ -160,7 +160,7 @@ async def test_only_admins_touch_what_is_deployed(
     [
         {"version": "1.1.0", "expected_epoch": 1},
         {"version": "1.1.0", "expected_epoch": 1, "reason": " "},
-        {"version": "1.1.0", "expected_epoch": 0, "reason": "x"},
+        {"version": "1.1.0", "expected_epoch": -1, "reason": "x"},
         {"version": "1.1.0", "expected_epoch": 10**30, "reason": "x"},
         {"version": "1.1.0", "expected_epoch": 1, "reason": "x" * 1001},
         {"version": "1.1.0", "expected_epoch": 1, "reason": "x", "force": True},

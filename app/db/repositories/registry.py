@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, delete, exists, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables import AliasRow, ModelRow, PromotionKind, PromotionRow, ProtectedSpeciesRow, VersionRow
@@ -100,8 +101,10 @@ async def deploy(
     ``replaces`` None deploys the first version of a model, at epoch 1. Of two at once one gets the row, the other None.
     """
     if replaces is None:
-        session.add(AliasRow(model=model, alias=PRODUCTION, version=version, epoch=1, updated_at=now))
-    elif not await _move_alias(session, model, version, replaces.epoch, now):
+        is_first = await _add_alias(session, model, version, now)
+    else:
+        is_first = await _move_alias(session, model, version, replaces.epoch, now)
+    if not is_first:
         return None
     promotion = PromotionRow(
         model=model,
@@ -116,6 +119,16 @@ async def deploy(
     return promotion
 
 
+async def _add_alias(session: AsyncSession, model: str, version: str, now: datetime) -> bool:
+    row = AliasRow(model=model, alias=PRODUCTION, version=version, epoch=1, updated_at=now)
+    try:
+        async with session.begin_nested():
+            session.add(row)
+    except IntegrityError:  # of two at once, the other one
+        return False
+    return True
+
+
 async def _move_alias(
     session: AsyncSession, model: str, version: str, expected_epoch: int, now: datetime
 ) -> bool:
@@ -127,6 +140,11 @@ async def _move_alias(
     )
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
+
+
+async def was_ever_deployed(session: AsyncSession) -> bool:
+    """Whether any version of any model was."""
+    return bool(await session.scalar(select(exists().select_from(PromotionRow))))
 
 
 async def protected_species(session: AsyncSession, model: str) -> list[ProtectedSpeciesRow]:

@@ -1,8 +1,9 @@
 """Adding a version: check, put into the store, register. Whole or not at all; two at once agree on one.
 
 The order is what makes a kill harmless. Before the bundle is in the store, nothing but a place below ``.incoming``
-is left over, which the next start removes; after that it is whole there, and the next start registers it (in a
-bucket: the next upload of the same bundle does).
+is left over, which the next start removes; after that it is whole there, and the next start registers it, as does the
+next upload of the same bundle. Adding never deploys: not even the first version of a new model, nor does a start after
+it. That is an admin's promotion.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from app.errors import AppError, Busy, Conflict, InvalidField
 from app.services import registry
 from app.services.adding.process import Checked, check_bundle, not_written
 from app.services.papers import papers_of
+from app.services.scan import found_of
 from app.settings import Settings
 from app.store.store import BundleStore, open_store
 from models import bundle
@@ -140,11 +142,10 @@ class Adder:
         row = await _known(session, card, sha256)
         is_new = row is None
         if row is None:
-            found = registry.found_of(card, sha256)
-            row = await registry.add_version(session, found, path, actor=actor, signed_by=candidate.signed_by)
+            found = found_of(card, sha256, path, candidate.signed_by)
+            row = await registry.add_version(session, found, actor=actor)
         addition = await bundles.addition_of(session, card.name, card.version)
         row.path = path  # a version that moved to another store is added there once more
-        await registry.deploy_new(session)
         deployed = (await registry.get_model(session, card.name)).deployed
         return Added(
             row=row,
