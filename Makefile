@@ -20,7 +20,7 @@ run: $(SERVING_STAMP) ## install what serving needs (no torch), then serve; EXTR
 
 test: $(DEV_STAMP) system ## install everything, then `make check` and all tests
 	@$(MAKE) --no-print-directory check
-	$(DEV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 
 check: $(DEV_STAMP) ## lint, format, types, import contracts, dependencies, dead code
 	$(DEV)/bin/ruff check .
