@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidField
-from app.services.answers import ChecklistUse, ListedName
+from app.services.answer_parts.checklist import ChecklistUse, ListedName
 from app.services.checklists import ANY_LIST, NO_LIST
 from models.card import ModelCard
 from models.checklist import Expected

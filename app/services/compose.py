@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 
 from app.inference.decode_process import DecodedPhoto
 from app.inference.engine import DeployedModel
-from app.services.answers import (
-    AnsweringModel,
-    DecisionAnswer,
-    Evidence,
-    Explanation,
-    IdentifyAnswer,
-    ImageAnswer,
-    Prediction,
-)
+from app.services.answer_parts.decision import DecisionAnswer
+from app.services.answer_parts.explanation import Explanation
+from app.services.answer_parts.photos import ImageAnswer
+from app.services.answer_parts.species import Evidence, Prediction
+from app.services.answers import AnsweringModel, IdentifyAnswer
 from app.services.checklist_choice import Chosen, apply_checklist, week_of
 from app.services.prediction_sets import prediction_set
 from app.services.unknown import settle_unknown

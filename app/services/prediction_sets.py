@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.engine import DeployedModel
-from app.services.answers import PredictionSet, SetTaxon
+from app.services.answer_parts.sets import PredictionSet, SetTaxon
 from models import decision
 from models.conformal import SetRule
 from models.evaluation import Evaluation, SetReport

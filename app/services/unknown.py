@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.decode_process import DecodedPhoto
-from app.services.answers import UnknownAnswer
+from app.services.answer_parts.decision import UnknownAnswer
 from models.decision import Decision
 from models.photo_faults import PhotoFault, photo_faults
 from models.unknown import UnknownJudge

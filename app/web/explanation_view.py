@@ -4,14 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.answers import (
-    ChecklistUse,
-    Confusion,
-    Explanation,
-    IdentifyAnswer,
-    NearestImage,
-    Prediction,
-)
+from app.services.answer_parts.checklist import ChecklistUse
+from app.services.answer_parts.explanation import Explanation, NearestImage
+from app.services.answer_parts.species import Confusion, Prediction
+from app.services.answers import IdentifyAnswer
 from app.web.formatting import added_words, count_words
 from app.web.naming import names_of
 from app.web.views import TaxonName

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
+from app.services.answer_parts.decision import DecisionAnswer
+from app.services.answer_parts.photos import ImageAnswer
+from app.services.answer_parts.species import Evidence, Prediction
+from app.services.answers import IdentifyAnswer
 from app.web.explanation_view import (
     ChecklistUseView,
     ExplanationView,

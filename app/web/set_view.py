@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.services.answers import PredictionSet
+from app.services.answer_parts.sets import PredictionSet
 from app.services.prediction_sets import added_sentence
 from app.web.formatting import count_words, interval_words, share
 from app.web.naming import names_of

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.services.answers import DecisionAnswer
+from app.services.answer_parts.decision import DecisionAnswer
 from models.unknown_kind import UnknownKind
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.services.answers import PredictionSet, SetTaxon
+from app.services.answer_parts.sets import PredictionSet, SetTaxon
 from app.web.plot_block import Cell, PlotBlock
 from app.web.set_view import MOST_NAMES, NO_LIST, set_view
 from app.web.trust_blocks import NOT_MEASURED, trust_blocks
