@@ -15,6 +15,7 @@ from app.services.checklists import ANY_LIST, NO_LIST
 from models.card import ModelCard
 from models.checklist import Expected
 from models.decision import percent
+from models.exclusion import contradicts, ruled_out
 from models.place import Place
 from models.target_prior import (
     PRIOR_POWER,
@@ -54,6 +55,15 @@ class Chosen:
     active: ActiveChecklist
     basis: Basis
     week: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Probabilities [C] under a list, what it rules out (bool [C]), and what to say of it."""
+
+    after: NDArray[np.float64]
+    ruled_out: NDArray[np.bool_]
+    use: ChecklistUse
 
 
 def week_of(moment: datetime | date | None) -> int | None:
@@ -108,21 +118,22 @@ def apply_checklist(
     card: ModelCard,
     learnt_counts: NDArray[np.int64],
     before: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], ChecklistUse]:
-    """Calibrated probabilities [C] under the chosen list, and what to say of it. ``matched``: the list beside the card;
-    ``learnt_counts``: the card's.
+) -> Weighed:
+    """Calibrated probabilities [C] under the chosen list. ``matched``: the list beside the card; ``learnt_counts``: the
+    card's.
 
     A list that expects none of the model's species in that week changes nothing, and the answer says so.
     """
     active = chosen.active
     target = target_shares(matched, chosen.week, active.unlisted_weight)
-    after = before
+    after, out = before, np.zeros(len(before), dtype=bool)
     if target is not None:
         after = exchange_prior(before, log_prior_left(card.logit_prior, learnt_counts), target)
+        out = ruled_out(target)
     first, last = int(before.argmax()), int(after.argmax())
     top_before, top_after = (_name(card, place, before, after) for place in (first, last))
     num_expected = int(expected_now(matched, chosen.week).sum())
-    return after, ChecklistUse(
+    use = ChecklistUse(
         id=active.id,
         name=active.name,
         revision=active.revision,
@@ -133,8 +144,11 @@ def apply_checklist(
         prior_power_removed=PRIOR_POWER[card.logit_prior],
         top_before=top_before,
         top_after=top_after,
+        probability_ruled_out=None if target is None else min(1.0, float(before[out].sum())),
+        contradicts_photo=contradicts(before, after, out),
         reason=_reason(chosen, card, num_expected, top_before, top_after),
     )
+    return Weighed(after, out, use)
 
 
 def _name(card: ModelCard, place: int, before: NDArray[np.float64], after: NDArray[np.float64]) -> ListedName:

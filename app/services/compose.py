@@ -21,6 +21,7 @@ from app.services.prediction_sets import prediction_set
 from app.services.unknown import settle_unknown
 from models import decision
 from models.evidence import NOTHING
+from models.exclusion import decide_against_list
 from models.exif import PhotoMetadata
 from models.target_prior import Matched
 
@@ -63,19 +64,22 @@ def compose(
     """
     each = decision.calibrated(logits, deployed.card.calibration, deployed.learnt_counts)
     unlisted = decision.combine_photos(each) if len(each) > 1 else each[0]
-    combined, use = (
-        apply_checklist(*listed, deployed.card, deployed.learnt_counts, unlisted)
-        if listed is not None
-        else (unlisted, None)
+    weighed = (
+        None if listed is None else apply_checklist(*listed, deployed.card, deployed.learnt_counts, unlisted)
     )
+    combined, use = (unlisted, None) if weighed is None else (weighed.after, weighed.use)
+    contradicted = use is not None and use.contradicts_photo
     scores = logits.mean(axis=0)
     decided, unknown = settle_unknown(
         deployed.unknown,
-        deployed.rollup.decide(combined, reliability),
+        decide_against_list(deployed.rollup, unlisted, weighed.ruled_out, reliability)
+        if weighed is not None and contradicted
+        else deployed.rollup.decide(combined, reliability),
         logits,
         embeddings,
-        int(np.argmax(combined)),
+        int(np.argmax(unlisted if contradicted else combined)),
         [photo.decoded for photo in photos],
+        excluded=contradicted,
     )
     return IdentifyAnswer(
         id=identification_id,

@@ -13,6 +13,10 @@ MOST_NAMES = 20
 """More names are not read; the answer as JSON has them all."""
 
 NO_LIST = "Lists are made for photos of known species, so nothing is promised of this one."
+RULED_OUT = (
+    "The checklist rules out what the photo shows; these are the likeliest of what it leaves, and nothing is promised "
+    "of them."
+)
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,21 @@ class SetView:
     open: bool
 
 
-def set_view(found: PredictionSet, known: Mapping[str, TaxonName], unknown: str = "") -> SetView:
+def set_view(
+    found: PredictionSet, known: Mapping[str, TaxonName], unknown: str = "", *, contradicted: bool = False
+) -> SetView:
     """View of a prediction set. ``known``: names of the species list. ``unknown``: why the answer holds the animal for
-    none of them, if it does; the set is then no more than what it would be.
+    none of them, if it does; the set is then no more than what it would be. ``contradicted``: a checklist rules out
+    what the photo shows, and the set has only what it leaves.
     """
     names = names_of([taxon.label for taxon in found.taxa[:MOST_NAMES]], known)
     num = len(found.taxa)
-    if unknown:
+    if unknown or contradicted:
         listed = count_words(num, "name") if num else "the whole species list"
-        heading = f"If it were one of the known species: {listed}"
-        return SetView(heading, f"{unknown} {NO_LIST}", names, max(0, num - MOST_NAMES), open=False)
+        heading, words = ("If it were one of the known species", f"{unknown} {NO_LIST}")
+        if not unknown:
+            heading, words = "If the checklist were right", RULED_OUT
+        return SetView(f"{heading}: {listed}", words, names, max(0, num - MOST_NAMES), open=False)
     return SetView(
         heading=_heading(found),
         words=_words(found),

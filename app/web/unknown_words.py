@@ -47,6 +47,14 @@ _WORDS: dict[UnknownKind, UnknownWords] = {
         "above and with the whole animal in it. The guesses below are no identifications.",
         "Not named: the photo is poor.",
     ),
+    "excluded": UnknownWords(
+        "Not named: against the checklist",
+        "Do not record a name from this answer",
+        "The photo shows plainly what the checklist rules out here and now. Either the animal is a rare guest, or the "
+        "list, the place or the date is not right, or the model errs: an expert's look decides. To see what the photo "
+        "says without the list, ask with prior=none.",
+        "Not named: the checklist rules out what the photo shows.",
+    ),
     "undecided": UnknownWords(
         "Not named",
         "Do not record a name from this answer",
@@ -67,7 +75,7 @@ _NO_LIST: dict[UnknownKind, str] = {
 
 
 def no_list_words(decision: DecisionAnswer) -> str:
-    """Why a list of species is worth nothing here; empty where it is, as for known species that are too alike."""
+    """Why a list of species is worth nothing here; empty where it is worth something, as for those too alike."""
     return _NO_LIST.get(decision.unknown.kind, "") if decision.unknown else ""
 
 

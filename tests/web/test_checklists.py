@@ -78,13 +78,49 @@ async def test_a_photo_of_a_listed_place_is_answered_with_the_list_and_says_what
 async def test_decision_and_prediction_set_go_by_the_list(
     client: httpx.AsyncClient, robot: httpx.AsyncClient
 ) -> None:
-    await add(robot, unlisted_weight="0")
+    await add(robot, b"scientific_name\nAurelia ferruginea\n", unlisted_weight="0")
     listed = await ask(client, top_k="7", prior="meadow")
-    assert listed["decision"]["taxon"]["label"] == GREEN.label
+    assert listed["decision"]["taxon"]["label"] == RUSTY.label
     assert listed["decision"]["probability"] == 1.0
-    assert f"It excludes {RUSTY.scientific_name}, which is" in listed["checklist"]["reason"]
-    assert [each["label"] for each in listed["prediction_set"]["taxa"]] == [GREEN.label]
+    assert listed["checklist"]["contradicts_photo"] is False
+    assert listed["checklist"]["probability_ruled_out"] < 0.5
+    assert [each["label"] for each in listed["prediction_set"]["taxa"]] == [RUSTY.label]
     assert sorted(by_label(listed).values()) == [0.0] * 6 + [1.0]
+
+
+async def test_a_list_that_rules_out_what_the_photo_shows_makes_no_other_species_sure(
+    client: httpx.AsyncClient, robot: httpx.AsyncClient
+) -> None:
+    await add(robot, unlisted_weight="0")
+    plain = by_label(await ask(client, top_k="7"))
+    listed = await ask(client, top_k="7", prior="meadow", reliability="0.8")
+    use, decided = listed["checklist"], listed["decision"]
+    assert use["contradicts_photo"] is True
+    assert use["probability_ruled_out"] == pytest.approx(1 - plain[GREEN.label])
+    assert f"It excludes {RUSTY.scientific_name}, which is" in use["reason"]
+    assert (decided["kind"], decided["taxon"]["label"]) == ("genus", "Aurelia")
+    assert decided["probability"] == pytest.approx(plain[RUSTY.label] + plain[GREEN.label])
+    assert f"most likely {RUSTY.scientific_name}" in decided["reason"]
+    page = await client.get(f"/identifications/{listed['id']}", headers={"Accept": "text/html"})
+    assert "Named to genus only" in page.text
+    assert "the checklist rules out the species in it that the photo shows" in page.text
+    assert "What the checklist leaves, not identifications" in page.text
+    assert "If the checklist were right: 1 name" in page.text
+    assert "Only this one fits" not in page.text
+
+
+async def test_where_not_even_the_family_is_expected_nothing_is_named_and_the_answer_says_why(
+    client: httpx.AsyncClient, robot: httpx.AsyncClient
+) -> None:
+    await add(robot, b"scientific_name\nNoctivaga rubra\n", unlisted_weight="0")
+    listed = await ask(client, prior="meadow")
+    decided = listed["decision"]
+    assert (decided["kind"], decided["taxon"], decided["probability"]) == ("unknown", None, None)
+    assert decided["unknown"]["kind"] == "excluded"
+    page = await client.get(f"/identifications/{listed['id']}", headers={"Accept": "text/html"})
+    assert "Not named: against the checklist" in page.text
+    history = await client.get("/identifications", headers={"Accept": "text/html"})
+    assert "Not named: against the checklist" in history.text
 
 
 async def test_place_and_week_come_from_the_photo_too_and_a_request_can_refuse_or_name_a_list(

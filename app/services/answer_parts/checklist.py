@@ -44,4 +44,17 @@ class ChecklistUse(AnswerPart):
     ]
     top_before: ListedName
     top_after: ListedName
+    probability_ruled_out: Annotated[
+        Probability | None,
+        Field(
+            description="Together, without the list, of all species that it rules out; null where it changed nothing."
+        ),
+    ] = None
+    contradicts_photo: Annotated[
+        bool,
+        Field(
+            description="It rules out what held most of the probability without it. No species is decided then, and "
+            "`decision.probability` is without the list."
+        ),
+    ] = False
     reason: Annotated[str, Field(description="What the list did, in a sentence or two.")]

@@ -18,7 +18,8 @@ class UnknownAnswer(AnswerPart):
         UnknownKind,
         Field(
             description="`not_a_moth`, `unknown_moth` (a moth that this model does not know), `unclear` (not a known "
-            "species; a moth or not cannot be told), `poor_photo`, or `undecided` (like known species, none is sure)."
+            "species; a moth or not cannot be told), `poor_photo`, `excluded` (the checklist rules out what the photo "
+            "shows), or `undecided` (like known species, none is sure)."
         ),
     ]
     score: Annotated[
