@@ -34,6 +34,13 @@ class IdentifyAnswer(AnswerPart):
     predictions: Annotated[tuple[Prediction, ...], Field(description="The `top_k` labels, best first.")]
     prediction_set: PredictionSet
     images: tuple[ImageAnswer, ...]
+    disagreements: Annotated[
+        tuple[str, ...],
+        Field(
+            description="What the photos' own dates and places do not agree on, in sentences: they may not show one "
+            "animal. A checklist is chosen by what they agree on; what the request says goes before."
+        ),
+    ] = ()
     explanation: Explanation | None
     checklist: Annotated[
         ChecklistUse | None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.errors import InvalidField
 from app.services.answer_parts.checklist import ChecklistUse, ListedName
 from app.services.checklists import ANY_LIST, NO_LIST
+from app.services.sighting import Position
 from models.card import ModelCard
 from models.checklist import Expected
 from models.decision import percent
@@ -66,15 +67,6 @@ class Weighed:
     use: ChecklistUse
 
 
-def week_of(moment: datetime | date | None) -> int | None:
-    """ISO week of a date, 1 to 53.
-
-    >>> week_of(date(2024, 7, 1)), week_of(date(2021, 1, 3))
-    (27, 53)
-    """
-    return None if moment is None else moment.isocalendar().week
-
-
 def check_asked(lists: Sequence[ActiveChecklist], asked: str | None, model: str) -> None:
     """Raises InvalidField where a request names a list that the model does not have."""
     if asked is None or asked in (NO_LIST, ANY_LIST) or any(each.name == asked for each in lists):
@@ -86,10 +78,10 @@ def check_asked(lists: Sequence[ActiveChecklist], asked: str | None, model: str)
 def choose(
     lists: Sequence[ActiveChecklist],
     asked: str | None,
-    position: tuple[float, float] | None,
+    positions: Sequence[Position],
     week: int | None,
 ) -> Chosen | None:
-    """The list that was named; else the smallest circle that holds the position; else, with a date, a list of weeks
+    """The list that was named; else the smallest circle that holds all positions; else, with a date, a list of weeks
     without a place. Of equals the newest. None where none holds, or none is wanted.
     """
     if asked == NO_LIST:
@@ -97,8 +89,12 @@ def choose(
     if asked not in (None, ANY_LIST):
         return next((Chosen(each, "name", week) for each in lists if each.name == asked), None)
     newest_first = sorted(lists, key=lambda each: each.created_at, reverse=True)
-    if position is not None:
-        here = [each for each in newest_first if each.place is not None and each.place.holds(*position)]
+    if positions:
+        here = [
+            each
+            for each in newest_first
+            if each.place and all(each.place.holds(*place) for place in positions)
+        ]
         if here:
             return Chosen(min(here, key=_radius), "place", week)
     if week is not None:

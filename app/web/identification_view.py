@@ -116,7 +116,7 @@ def identification_view(
         version=answer.model.version,
         epoch=answer.model.epoch,
         photos=_photos(answer, name.text),
-        photo_notes=_photo_notes(answer.images),
+        photo_notes=(*_photo_notes(answer.images), *answer.disagreements),
         standing=_standing(answer.decision),
         eyebrow=_eyebrow(answer.decision),
         name=name,

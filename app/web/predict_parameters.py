@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from app.errors import FieldError, InvalidField
 from app.services.checklists import one_form
-from app.services.compose import Sighting
 from app.services.identify import IdentifyRequest
 from app.services.prediction_sets import COVERAGE
+from app.services.sighting import Sighting
 from app.web.strict import refuse_unknown
 
 

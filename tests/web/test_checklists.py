@@ -173,6 +173,35 @@ async def test_the_smallest_place_wins_then_a_season_and_a_bare_list_only_by_nam
     assert (await ask(client, model="other-moths", event_date="2024-06-01"))["checklist"] is None
 
 
+async def test_photos_that_disagree_about_place_or_week_choose_no_list_by_it_and_the_answer_says_so(
+    client: httpx.AsyncClient, robot: httpx.AsyncClient
+) -> None:
+    await add(robot)
+    await add(robot, checklist="Europe", radius_km="3000", unlisted_weight="1")
+
+    def photo(seed: int, day: int, position: tuple[float, float]) -> tuple[str, tuple[str, bytes, str]]:
+        block = drawn_photos.exif(taken=datetime(2024, 7, day, 23), position=position)
+        return "image", ("m.jpg", drawn_photos.photo(kind=0, seed=seed, exif=block), "image/jpeg")
+
+    async def answer(*photos: Any, **fields: str) -> dict[str, Any]:
+        found = await client.post("/predict", files=list(photos), data=fields)
+        assert found.status_code == 200, found.text
+        return dict(found.json())
+
+    here, near, away = (47.2, 11.4), (47.201, 11.401), (52.5, 13.4)
+    agreed = await answer(photo(77, 1, here), photo(78, 1, near))
+    assert (agreed["checklist"]["name"], agreed["disagreements"]) == ("meadow", [])
+    for order in ((here, away), (away, here)):
+        apart = await answer(photo(77, 1, order[0]), photo(78, 20, order[1]))
+        assert (apart["checklist"]["name"], apart["checklist"]["week"]) == ("Europe", None)
+        assert "up to 606 km apart" in apart["disagreements"][0]
+        assert "from 2024-07-01 to 2024-07-20" in apart["disagreements"][1]
+    page = await client.get(f"/identifications/{apart['id']}", headers={"Accept": "text/html"})
+    assert "they may not show one animal" in page.text
+    told = await answer(photo(77, 1, here), photo(78, 20, away), event_date="2024-07-01", **HERE)
+    assert (told["checklist"]["name"], told["checklist"]["week"], told["disagreements"]) == ("meadow", 27, [])
+
+
 async def test_several_photos_are_weighed_once_and_a_batch_by_each_photo(
     client: httpx.AsyncClient, robot: httpx.AsyncClient
 ) -> None:
