@@ -2,8 +2,9 @@
 
 from app.services.answer_parts.species import Prediction
 from app.services.answers import IdentifyAnswer
-from app.web.formatting import added_words, count_words
+from app.web.formatting import added_words
 from app.web.unknown_words import unknown_words
+from models.words import count_words
 
 
 def caution_words(answer: IdentifyAnswer) -> tuple[str | None, str | None]:

@@ -8,9 +8,10 @@ from app.services.answer_parts.checklist import ChecklistUse
 from app.services.answer_parts.explanation import Explanation, NearestImage
 from app.services.answer_parts.species import Confusion, Prediction
 from app.services.answers import IdentifyAnswer
-from app.web.formatting import added_words, count_words
+from app.web.formatting import added_words
 from app.web.naming import names_of
 from app.web.views import TaxonName
+from models.words import count_words
 
 _BASIS = {
     "place": "chosen by the photo's place",

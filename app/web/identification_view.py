@@ -17,12 +17,13 @@ from app.web.explanation_view import (
     exchanged_view,
     explanation_view,
 )
-from app.web.formatting import added_words, count_words, interval_words, probability_words, share
+from app.web.formatting import added_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
 from app.web.set_view import SetView, set_view
 from app.web.unknown_words import no_list_words, unknown_words
 from app.web.views import IdentificationRecord, TaxonName
 from models.groups import Group
+from models.words import count_words
 
 PHOTO_WARNINGS = {
     "small": "is smaller than what the model looks at",

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from app.services.answer_parts.sets import PredictionSet
 from app.services.prediction_sets import added_sentence
-from app.web.formatting import count_words, interval_words, share
+from app.web.formatting import interval_words, share
 from app.web.naming import names_of
 from app.web.views import TaxonName
+from models.words import count_words
 
 MOST_NAMES = 20
 """More names are not read; the answer as JSON has them all."""

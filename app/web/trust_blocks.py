@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.web import trust_plots
-from app.web.formatting import count_words, estimate_words, share, signed_points
+from app.web.formatting import estimate_words, share, signed_points
 from app.web.plot_block import Cell, PlotBlock, scope_cell
 from models.evaluation import (
     Estimate,
@@ -15,6 +15,7 @@ from models.evaluation import (
     SetReport,
     SeveralPhotosReport,
 )
+from models.words import count_words
 
 NOT_MEASURED = (
     "Prediction sets, ranks of answers and several photos of one animal were not measured when this version was "
