@@ -140,6 +140,7 @@ def pool(
             fold.samples,
             fold.logits_NC,
             fitted([other for other in judged if other is not fold]),
+            dataset.info.training_counts,
             fold.embedded,
         )
         for fold in judged

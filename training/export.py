@@ -221,7 +221,7 @@ def _judged_on_test(
         fitted_on=CALIBRATED_ON,
     )
     answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
-    judged = [Judged(samples, answers.logits_NC, fitted, answers.embedded)]
+    judged = [Judged(samples, answers.logits_NC, fitted, counts, answers.embedded)]
     evaluation = evaluate_judged(judged, dataset, split="test")
     named = predictions_of(judged, dataset)
     size_px = config.size_px

@@ -5,6 +5,7 @@ N photos, C classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,13 @@ class Judged:
     samples: tuple[Sample, ...]
     logits_NC: NDArray[np.float64]
     fitted: Fitted
+    training_counts: Sequence[int]
     embedded: Embedded | None = None
+
+    @cached_property
+    def chances_NC(self) -> NDArray[np.float64]:  # noqa: N802 (a shape)
+        """The probabilities, calibrated once for all that is made of them."""
+        return calibrated(self.logits_NC, self.fitted.calibration, self.training_counts)
 
 
 NOTHING_FITTED = Fitted(Calibration(fitted_on="nothing: no validation photos", num_images=0))
@@ -85,11 +92,8 @@ def evaluate_judged(
 
     ``with_trust`` is for photos that nothing was fitted on. Raises ValueError for no photos.
     """
-    counts = dataset.info.training_counts
     samples = tuple(sample for part in parts for sample in part.samples)
-    chances_NC = np.concatenate(
-        [calibrated(part.logits_NC, part.fitted.calibration, counts) for part in parts]
-    )
+    chances_NC = np.concatenate([part.chances_NC for part in parts])
     evaluation = evaluate_probabilities(chances_NC, dataset, samples, split=split, notes=notes)
     if not with_trust:
         return evaluation
@@ -136,7 +140,7 @@ def _prediction_sets(
         rules = [SetRule(table, counts) for table in tables]
         outcomes = [
             trust.set_outcomes(
-                calibrated(part.logits_NC, part.fitted.calibration, counts),
+                part.chances_NC,
                 class_indices(dataset, part.samples),
                 rule,
             )
@@ -156,7 +160,7 @@ def _several_photos(parts: Sequence[Judged], dataset: Dataset) -> tuple[SeveralP
         Answers(
             part.samples,
             class_indices(dataset, part.samples),
-            calibrated(part.logits_NC, part.fitted.calibration, counts),
+            part.chances_NC,
             part.fitted.calibration,
             part.embedded,
         )
@@ -169,8 +173,7 @@ def predictions_of(parts: Sequence[Judged], dataset: Dataset) -> Predictions:
     """What was named on each photo, so that the service can compare versions photo by photo."""
     found = []
     for part in parts:
-        chances_NC = calibrated(part.logits_NC, part.fitted.calibration, dataset.info.training_counts)
-        for sample, chances_C in zip(part.samples, chances_NC, strict=True):
+        for sample, chances_C in zip(part.samples, part.chances_NC, strict=True):
             best = int(chances_C.argmax())
             found.append(
                 Prediction(sample.sha256, sample.label, dataset.labels[best], float(chances_C[best]))

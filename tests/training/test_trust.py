@@ -20,7 +20,7 @@ def test_without_validation_photos_nothing_is_fitted_and_only_decisions_are_repo
         np.zeros((0, 0)), np.zeros(0, dtype=np.int64), counts, logit_prior="none", fitted_on="no photo"
     )
     assert fitted == NOTHING_FITTED
-    judged = [Judged(tiny_dataset.split("test"), np.eye(3) * 9, fitted)]
+    judged = [Judged(tiny_dataset.split("test"), np.eye(3) * 9, fitted, tiny_dataset.info.training_counts)]
     found = evaluate_judged(judged, tiny_dataset, split="test")
     assert (found.calibration, found.prediction_sets) == (None, ())
     assert found.roll_up[0].groups[0].ranks[0].share == 1.0
@@ -34,7 +34,9 @@ def test_the_calibration_of_the_card_is_what_is_judged_beside_one_temperature_an
 ) -> None:
     logits = np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     calibration = Calibration(temperature=2.0, scaling=SCALING, fitted_on="other photos", num_images=7)
-    judged = Judged(tiny_dataset.split("test"), logits, Fitted(calibration))
+    judged = Judged(
+        tiny_dataset.split("test"), logits, Fitted(calibration), tiny_dataset.info.training_counts
+    )
     found = evaluate_judged([judged], tiny_dataset, split="test")
     assert found.calibration is not None
     assert (found.calibration.method, found.calibration.num_calibration_images) == ("training count", 7)
