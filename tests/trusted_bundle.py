@@ -54,6 +54,7 @@ def write_trusted_bundle(
         validated.logits_NC,
         fitted_labels,
         TRAINING_COUNTS,
+        groups=dataset.groups,
         logit_prior="training",
         fitted_on="drawn moths, not trained on",
     )

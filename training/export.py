@@ -217,6 +217,7 @@ def _judged_on_test(
         validated.logits_NC,
         validated_N,
         counts,
+        groups=dataset.groups,
         logit_prior=prior_in_logits(config, counts),
         fitted_on=CALIBRATED_ON,
     )

@@ -122,6 +122,7 @@ def _fitted(
         logits_NC,
         class_indices(dataset, calibration),
         counts,
+        groups=dataset.groups,
         logit_prior=kind_of_prior(prior_C, counts),
         fitted_on=CALIBRATED_ON,
     )

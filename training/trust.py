@@ -15,6 +15,7 @@ from models.card import Calibration, ModelCard
 from models.conformal import ConformalTable, SetRule
 from models.decision import calibrated, probabilities
 from models.evaluation import CalibrationReport, Evaluation, SetReport, SeveralPhotosReport
+from models.groups import Group
 from models.predictions import Prediction, Predictions
 from training.calibrate import fit_calibration
 from training.conformal import fit_tables
@@ -62,6 +63,7 @@ def fit(
     labels_N: NDArray[np.int64],
     training_counts: Sequence[int],
     *,
+    groups: Sequence[Group],
     logit_prior: LogitPrior,
     fitted_on: str,
 ) -> Fitted:
@@ -76,7 +78,9 @@ def fit(
     chances_NC = calibrated(logits_NC, calibration, training_counts)
     return Fitted(
         calibration,
-        fit_tables(chances_NC, labels_N, training_counts, logit_prior=logit_prior, fitted_on=fitted_on),
+        fit_tables(
+            chances_NC, labels_N, training_counts, groups=groups, logit_prior=logit_prior, fitted_on=fitted_on
+        ),
     )
 
 
@@ -137,7 +141,7 @@ def _prediction_sets(
     counts = dataset.info.training_counts
     reports: list[SetReport] = []
     for tables in zip(*(part.fitted.tables for part in parts), strict=True):
-        rules = [SetRule(table, counts) for table in tables]
+        rules = [SetRule(table, counts, dataset.groups) for table in tables]
         outcomes = [
             trust.set_outcomes(
                 part.chances_NC,

@@ -2,10 +2,16 @@
 
 from collections.abc import Iterator
 
+from models.conformal import SetScore
 from models.evaluation import Estimate, Evaluation
 from training.unknown_lines import unknown_lines
 
 SHOWN_ALPHA = 0.1
+_SCORES: dict[SetScore, str] = {
+    "group": "a limit for each group",
+    "prevalence": "prevalence-adjusted score",
+    "plain": "plain score",
+}
 
 
 def trust_lines(evaluation: Evaluation) -> list[str]:
@@ -38,10 +44,10 @@ def _prediction_sets(evaluation: Evaluation) -> Iterator[str]:
     for report in evaluation.prediction_sets:
         if report.alpha != SHOWN_ALPHA:
             continue
-        name = "prevalence-adjusted" if report.score == "prevalence" else "plain"
         few = ", which are too few: every species" if report.everything else ""
         yield (
-            f"sets that promise {1 - report.alpha:.0%}, {name} score, {report.num_calibration_images} photos{few}:"
+            f"sets that promise {1 - report.alpha:.0%}, {_SCORES[report.score]}, "
+            f"{report.num_calibration_images} photos{few}:"
         )
         for group in report.groups:
             low, high = group.mean_size_interval

@@ -8,6 +8,7 @@ from app.services.prediction_sets import added_sentence
 from app.web.formatting import interval_words, share
 from app.web.naming import names_of
 from app.web.views import TaxonName
+from models.conformal import group_words
 from models.words import count_words
 
 MOST_NAMES = 20
@@ -77,9 +78,11 @@ def _words(found: PredictionSet) -> str:
     if not found.promised:
         return found.promise
     photos = count_words(found.num_calibration_images or 0, "photo")
+    own = found.promised_groups
+    by_group = f", and in as many of those of {group_words(own)} species alone" if own else ""
     promise = (
         f"Lists like this are made to hold the right species in {coverage} of photos (fitted on {photos} it "
-        f"had not learnt from).{added_sentence(found.num_without_promise)}"
+        f"had not learnt from){by_group}.{added_sentence(found.num_without_promise)}"
     )
     if found.macro_coverage is None or found.macro_coverage_interval is None:
         return f"{promise} It is not promised for every species alike."

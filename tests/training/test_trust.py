@@ -17,7 +17,12 @@ def test_without_validation_photos_nothing_is_fitted_and_only_decisions_are_repo
 ) -> None:
     counts = tiny_dataset.info.training_counts
     fitted = fit(
-        np.zeros((0, 0)), np.zeros(0, dtype=np.int64), counts, logit_prior="none", fitted_on="no photo"
+        np.zeros((0, 0)),
+        np.zeros(0, dtype=np.int64),
+        counts,
+        groups=tiny_dataset.groups,
+        logit_prior="none",
+        fitted_on="no photo",
     )
     assert fitted == NOTHING_FITTED
     judged = [Judged(tiny_dataset.split("test"), np.eye(3) * 9, fitted, tiny_dataset.info.training_counts)]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from app.services.answer_parts.base import AnswerPart, Probability
 from models.conformal import SetScore
+from models.groups import Group
 
 
 class SetTaxon(AnswerPart):
@@ -31,13 +32,18 @@ class PredictionSet(AnswerPart):
     score: Annotated[
         SetScore | None,
         Field(
-            description="How labels are ranked for the set: `prevalence` keeps the mean over species up where "
-            "frequent and rare ones are mixed. Null for a set by summed probability."
+            description="How labels are ranked for the set: `group` keeps the promise for head, middle and tail each, "
+            "`prevalence` keeps the mean over species up where frequent and rare ones are mixed. Null for a set by "
+            "summed probability."
         ),
     ] = None
     num_calibration_images: Annotated[
         int | None, Field(description="Photos that the set was fitted on. Null where it was not.")
     ] = None
+    promised_groups: Annotated[
+        tuple[Group, ...],
+        Field(description="Groups of species for whose photos by themselves `coverage` is promised."),
+    ] = ()
     num_without_promise: Annotated[
         int,
         Field(
