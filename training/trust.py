@@ -14,6 +14,7 @@ from models import trust
 from models.card import Calibration, ModelCard
 from models.conformal import ConformalTable, SetRule
 from models.decision import calibrated, probabilities
+from models.definitions import with_definitions
 from models.evaluation import CalibrationReport, Evaluation, SetReport, SeveralPhotosReport
 from models.groups import Group
 from models.predictions import Prediction, Predictions
@@ -100,9 +101,9 @@ def evaluate_judged(
     chances_NC = np.concatenate([part.chances_NC for part in parts])
     evaluation = evaluate_probabilities(chances_NC, dataset, samples, split=split, notes=notes)
     if not with_trust:
-        return evaluation
+        return with_definitions(evaluation)
     labels_N = class_indices(dataset, samples)
-    return evaluation.model_copy(
+    told = evaluation.model_copy(
         update={
             "calibration": _calibration(parts, chances_NC, labels_N, dataset),
             "prediction_sets": _prediction_sets(parts, labels_N, dataset),
@@ -110,6 +111,7 @@ def evaluate_judged(
             "several_photos": _several_photos(parts, dataset),
         }
     )
+    return with_definitions(told)
 
 
 def _calibration(

@@ -87,6 +87,7 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     }
     assert [report.reliability for report in by_bundle.roll_up] == [0.8, 0.9, 0.95, 0.99]
     assert "asked to be 90% sure" in read.readme
+    assert "2 photos of one species together, named right" in read.readme
     assert (
         "asked to be" not in training("evaluate", str(run), "--data", str(prepared), "--split", "val").stdout
     )

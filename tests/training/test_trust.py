@@ -11,6 +11,8 @@ from training.trust import NOTHING_FITTED, Fitted, Judged, evaluate_judged, fit
 
 SCALING = CountScaling(intercept=-1.0, slope=0.5, nll_gain=0.1, nll_gain_error=0.01)
 
+NO_FIGURES = {"split", "data_sha256", "num_test_images", "num_species_tested", "notes", "definitions"}
+
 
 def test_without_validation_photos_nothing_is_fitted_and_only_decisions_are_reported(
     tiny_dataset: Dataset,
@@ -31,6 +33,7 @@ def test_without_validation_photos_nothing_is_fitted_and_only_decisions_are_repo
     assert found.roll_up[0].groups[0].ranks[0].share == 1.0
     bare = evaluate_judged(judged, tiny_dataset, split="val", with_trust=False)
     assert bare.roll_up == ()
+    assert "roll_up" not in bare.definitions
     assert "sure" not in table(bare)
 
 
@@ -45,6 +48,8 @@ def test_the_calibration_of_the_card_is_what_is_judged_beside_one_temperature_an
     found = evaluate_judged([judged], tiny_dataset, split="test")
     assert found.calibration is not None
     assert (found.calibration.method, found.calibration.num_calibration_images) == ("training count", 7)
+    figures = {name for name, value in found if value not in (None, (), {})} - NO_FIGURES
+    assert set(found.definitions) == figures, "each figure that is stored has its definition beside it"
     whole = found.calibration.groups[0]
     assert whole.calibrated.value == found.ece
     assert len({whole.uncalibrated.value, whole.one_temperature.value, whole.calibrated.value}) == 3
