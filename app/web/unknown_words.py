@@ -28,8 +28,9 @@ _WORDS: dict[UnknownKind, UnknownWords] = {
         "A moth that this model does not know",
         "Do not record a name from this answer",
         "The photo is like those that the model learnt from, but the animal is like none of its species. It is worth "
-        "an expert's look: it may be a species that is missing from the list, or an unusual form of one in it. The "
-        "guesses below are only the known species that it is least unlike.",
+        "an expert's look: it may be a species that is missing from the list, an unusual form of one in it, or one "
+        "that is turned round or only partly in the photo. The guesses below are only the known species that it is "
+        "least unlike.",
         "Not named: probably a moth that this model does not know.",
     ),
     "unclear": UnknownWords(
