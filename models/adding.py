@@ -25,6 +25,7 @@ from models.predictions import Predictions
 from models.prototypes import MAX_PHOTOS, Prototype, Row, prototype_mean, prototype_row, with_mean
 from models.taxonomy import Taxon
 from models.unknown import Space
+from models.words import count_words
 
 NO_RULE = (
     "does not say how a species is added: it was exported before that was kept, or without validation photos. "
@@ -220,7 +221,7 @@ def _card(base: Bundle, taxon: Taxon, prototype: Prototype, version: str) -> Mod
 
 def _words(prototype: Prototype, named: str) -> str:
     """What a prototype is, for sentences."""
-    photos = "1 photo" if prototype.num_photos == 1 else f"{prototype.num_photos} photos"
+    photos = count_words(prototype.num_photos, "photo")
     return f"{named} was added to version {prototype.base_version} from {photos}, without training"
 
 

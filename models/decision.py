@@ -4,7 +4,7 @@ C classes, N images. The same code decides in evaluation and in the service.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,6 +124,16 @@ class Decision:
     reason: str
 
 
+@dataclass(frozen=True, eq=False)
+class Above:
+    """A genus or family over a label, and which of the species list belong to it."""
+
+    rank: Literal["genus", "family"]
+    name: str
+    taxon: Taxon
+    members: NDArray[np.intp]
+
+
 class RollUp:
     """Species -> genus -> family -> unknown, along the lineage of the most probable label.
 
@@ -138,11 +148,11 @@ class RollUp:
     """
 
     def __init__(self, taxa: Sequence[Taxon]) -> None:
-        self._taxa = tuple(taxa)
+        self.taxa = tuple(taxa)
         self._members: dict[tuple[str, str], NDArray[np.intp]] = {}
         for rank in ROLL_UP_RANKS:
             places: defaultdict[str, list[int]] = defaultdict(list)
-            for index, taxon in enumerate(self._taxa):
+            for index, taxon in enumerate(self.taxa):
                 if (name := taxon.ancestor(rank)) is not None:
                     places[name].append(index)
             self._members |= {(rank, name): np.array(members) for name, members in places.items()}
@@ -150,7 +160,7 @@ class RollUp:
     def decide(self, probabilities_C: NDArray[np.float64], reliability: float) -> Decision:
         """The decision for one distribution over this species list. reliability: 0 to 1."""
         best = int(np.argmax(probabilities_C))
-        taxon, probability = self._taxa[best], float(probabilities_C[best])
+        taxon, probability = self.taxa[best], float(probabilities_C[best])
         asked = f"{reliability:.0%}"
         if probability >= reliability:
             kind: DecisionKind = taxon.taxon_rank if taxon.taxon_rank in ROLL_UP_RANKS else "species"
@@ -160,17 +170,14 @@ class RollUp:
                 probability,
                 f"{taxon.display_name} is {percent(probability)} probable; {asked} was asked for.",
             )
-        for rank in ROLL_UP_RANKS:
-            name = taxon.ancestor(rank)
-            if name is None:
-                continue
-            total = float(probabilities_C[self._members[rank, name]].sum())
+        for above in self.lineage(taxon):
+            total = float(probabilities_C[above.members].sum())
             if total >= reliability:
                 return Decision(
-                    rank,
-                    taxon if taxon.taxon_rank == rank else _ancestor_taxon(taxon, rank, name),
+                    above.rank,
+                    above.taxon,
                     min(total, 1.0),
-                    self._why(taxon, probability, rank, name, total, asked),
+                    self._why(taxon, probability, above.rank, above.name, total, asked),
                 )
         return Decision(
             "unknown",
@@ -179,6 +186,13 @@ class RollUp:
             f"No species, genus or family reaches the {asked} asked for; the best guess, "
             f"{taxon.display_name}, is {percent(probability)} probable.",
         )
+
+    def lineage(self, taxon: Taxon) -> Iterator[Above]:
+        """Genus and family of one of the labels, as far as the species list says them; a label may be its own genus."""
+        for rank in ROLL_UP_RANKS:
+            if (name := taxon.ancestor(rank)) is not None:
+                shown = taxon if taxon.taxon_rank == rank else _ancestor_taxon(taxon, rank, name)
+                yield Above(rank, name, shown, self._members[rank, name])
 
     @staticmethod
     def _why(taxon: Taxon, probability: float, rank: str, name: str, total: float, asked: str) -> str:

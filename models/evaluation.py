@@ -245,6 +245,8 @@ class Evaluation(_Frozen):
     """None where no rule was fitted or the photos were seen, and in evaluations older than it is."""
     several_photos: tuple[SeveralPhotosReport, ...] = ()
     """Empty where no species has two photos that one network judged, and in evaluations older than it is."""
+    definitions: dict[str, str] = {}
+    """What each of the fields is that hold figures; empty in evaluations older than it is."""
 
     def group(self, name: Group) -> GroupMetrics:
         """Metrics of one group."""

@@ -7,9 +7,9 @@ from models.decision import Decision
 from models.photo_faults import PhotoFault
 from models.unknown import Verdict
 
-UnknownKind = Literal["not_a_moth", "unknown_moth", "unclear", "poor_photo", "undecided"]
-"""``unclear``: not among the known species, and nothing tells whether it is a moth. ``undecided``: like known species,
-but no species, genus or family is sure enough."""
+UnknownKind = Literal["not_a_moth", "unknown_moth", "unclear", "poor_photo", "excluded", "undecided"]
+"""``unclear``: not among the known species, and nothing tells whether it is a moth. ``excluded``: like known species
+that a checklist rules out. ``undecided``: like known species, but no species, genus or family is sure enough."""
 
 _REASONS: dict[Verdict, str] = {
     "not_a_moth": "Probably not a moth: the photo is unlike all moth photos that the model was tried on.",
@@ -21,12 +21,13 @@ _REASONS: dict[Verdict, str] = {
 
 
 def with_unknown(
-    decided: Decision, judged: Verdict, faults: Sequence[Sequence[PhotoFault]]
+    decided: Decision, judged: Verdict, faults: Sequence[Sequence[PhotoFault]], *, excluded: bool = False
 ) -> tuple[Decision, UnknownKind | None]:
     """The decision once it is known whether the animal is: ``decided`` itself, or unknown with its kind and reason.
 
     ``faults``: of each photo. Where all have some, they explain why nothing is named. Only in the dark and out of
     focus even a moth is like no moth; a photo that is small or cut off must be like one for that to be the reason.
+    ``excluded``: a checklist rules out what the photos show, which is then why nothing is named.
 
     >>> nothing = Decision("unknown", None, None, "No species reaches 90%.")
     >>> with_unknown(nothing, "known", [()])[1], with_unknown(nothing, "unknown_moth", [()])[1]
@@ -34,6 +35,8 @@ def with_unknown(
     """
     if judged == "known" and decided.kind != "unknown":
         return decided, None
+    if judged == "known" and excluded:
+        return decided, "excluded"
     if faults and all(_explains(each, judged) for each in faults):
         return Decision("unknown", None, None, _poor(faults)), "poor_photo"
     if judged == "known":

@@ -54,10 +54,11 @@ def write_trusted_bundle(
         validated.logits_NC,
         fitted_labels,
         TRAINING_COUNTS,
+        groups=dataset.groups,
         logit_prior="training",
         fitted_on="drawn moths, not trained on",
     )
-    judged = Judged(dataset.samples, answered.logits_NC, fitted)
+    judged = Judged(dataset.samples, answered.logits_NC, fitted, dataset.info.training_counts)
     evaluation = evaluate_judged(
         [judged], dataset, split="test", notes=("Measured on moths drawn by the test code.",)
     )

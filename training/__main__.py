@@ -30,6 +30,7 @@ from training.judged import evaluate_models
 from training.options import WantedViews, read_views
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
+from training.refit import refit
 from training.run_folder import begin_run, command_line, is_first_process, read_run
 from training.target_prior import read_target
 from training.trainer import train as train_run
@@ -221,6 +222,7 @@ def crossval(
 app.command()(compare)
 app.command()(judge_unknown)
 app.command()(judge_added)
+app.command()(refit)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from training.data.dataset import Photos
 from training.data.prepared import Dataset
 from training.inference import Answers, bundle_answers, evaluation_cache, network_answers
 from training.prior import remaining_log_prior
+from training.same_species import check_same_species
 from training.target_prior import prior_of_card
 from training.trained import load_run
 
@@ -54,8 +55,7 @@ def wanted_by(config: RunConfig) -> Preprocessing:
 
 def ask_bundle(read: bundle.Bundle, dataset: Dataset) -> Asked:
     """Ask a bundle, over the views of its card. Raises ValueError where its species list is another one."""
-    if tuple(taxon.label for taxon in read.card.taxa) != dataset.labels:
-        raise ValueError(f"{read.path}: its species list is not that of {dataset.folder}")
+    check_same_species(read.path, read.card, dataset.labels, dataset.folder)
     wanted = read.card.preprocessing
     return Asked(
         lambda photos, places: bundle_answers(read, photos, places),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.checklist import parse_checklist
 from models.decision import calibrated
+from models.exclusion import contradicts, ruled_out
 from models.groups import GROUPS
 from models.metrics import Evaluation
 from models.target_prior import (
@@ -65,7 +66,18 @@ def evaluate_with_checklist(
     after_NC = exchange_prior(before_NC, left_C, target_C)
     evaluation = evaluate_probabilities(after_NC, dataset, samples, split=split)
     changes = change_lines(before_NC, after_NC, class_indices(dataset, samples), dataset)
-    return ListJudgement(evaluation, (*lines, *changes))
+    return ListJudgement(evaluation, (*lines, *changes, *against_lines(before_NC, after_NC, target_C)))
+
+
+def against_lines(
+    before_NC: NDArray[np.float64], after_NC: NDArray[np.float64], target_C: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """On how many photos the service names no species, since the list rules out what they show."""
+    out_C = ruled_out(target_C)
+    num = sum(contradicts(*pair, out_C) for pair in zip(before_NC, after_NC, strict=True))
+    if num == 0:
+        return ()
+    return (f"      {num} photos show what the list rules out: the service names no species on them",)
 
 
 def _read(file: Path, dataset: Dataset) -> tuple[Matched, tuple[str, ...]]:

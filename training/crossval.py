@@ -131,6 +131,7 @@ def pool(
             np.concatenate([fold.logits_NC for fold in folds]),
             np.concatenate([fold.labels_N for fold in folds]),
             dataset.info.training_counts,
+            groups=dataset.groups,
             logit_prior=logit_prior,
             fitted_on=FITTED_ON,
         )
@@ -140,6 +141,7 @@ def pool(
             fold.samples,
             fold.logits_NC,
             fitted([other for other in judged if other is not fold]),
+            dataset.info.training_counts,
             fold.embedded,
         )
         for fold in judged

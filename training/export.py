@@ -5,7 +5,7 @@ Legend: B batch, N photos, H W pixels, C classes.
 
 import io
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +19,8 @@ from torch import Tensor, nn
 from models import bundle
 from models.card import Calibration, ModelCard, Provenance
 from models.metrics import Evaluation
-from models.predictions import Predictions
 from models.preprocess import Preprocessing
-from models.prototypes import AddingRule
-from models.unknown import Space, UnknownRule
 from models.views import Views
-from training.adding import fit_adding, try_adding
 from training.asked import ask_network
 from training.backbones import Backbone
 from training.classifier import Classifier, make_classifier
@@ -32,18 +28,17 @@ from training.config import RunConfig
 from training.crossval import FITTED_ON, CrossValidation
 from training.data.cache import PhotoCache
 from training.data.prepared import Dataset
-from training.evaluate import class_indices, table
+from training.evaluate import table
 from training.figures import card_figures
 from training.golden import golden_answers
-from training.inference import evaluation_cache, network_logits, places_of
-from training.judged import CALIBRATED_ON
+from training.inference import evaluation_cache, network_logits
+from training.judgement import Judgement, judged_on_test
 from training.neighbours import neighbours_of
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
-from training.trust import Fitted, Judged, evaluate_judged, fit, predictions_of
-from training.unknown_photos import drawn_outsiders, fit_to_shipped, fit_unknown, judged_part
-from training.unknown_report import unknown_report
+from training.trust import Fitted
+from training.unknown_photos import fit_to_shipped
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 NUM_PARITY_PHOTOS = 64
@@ -121,20 +116,6 @@ def check_parity(onnx: bytes, logits_NC: NDArray[np.float64], photos_NHWC: NDArr
     return difference
 
 
-@dataclass(frozen=True)
-class _Judgement:
-    """What a card says of how good the network is, and the commands that found it."""
-
-    evaluation: Evaluation
-    fitted: Fitted
-    commands: tuple[str, ...]
-    views: Views
-    predictions: Predictions | None = None
-    unknown: UnknownRule | None = None
-    space: Space | None = None
-    adding: AddingRule | None = None
-
-
 def export(
     folder: Path,
     dataset: Dataset,
@@ -157,14 +138,20 @@ def export(
     judgement = (
         _cross_validated(crossval, classifier, dataset, cache, views)
         if crossval
-        else _judged_on_test(config, classifier, dataset, cache, views)
+        else judged_on_test(
+            ask_network(classifier, views),
+            cache,
+            dataset,
+            logit_prior=prior_in_logits(config, dataset.info.training_counts),
+            views=views,
+        )
     )
     onnx = to_onnx(classifier, config.size_px)
     places = list(range(min(NUM_PARITY_PHOTOS, len(dataset.samples))))
     logits_NC = network_logits(classifier, cache, places, torch.device("cpu"))
     check_parity(onnx, logits_NC, np.stack([cache[place] for place in places]))
     card = _card(config, classifier.backbone, dataset, judgement, run, name, version, text)
-    readme = _readme(card, judgement.evaluation)
+    readme = readme_of(card, judgement.evaluation)
     return bundle.write(
         out / name / version,
         onnx=onnx,
@@ -180,7 +167,7 @@ def export(
 
 def _cross_validated(
     crossval: CrossValidation, classifier: Classifier, dataset: Dataset, cache: PhotoCache, views: Views
-) -> _Judgement:
+) -> Judgement:
     if crossval.data_sha256 != dataset.info.content_sha256:
         raise ValueError("the cross-validation was made on other data than the run")
     if crossval.views != views:
@@ -195,7 +182,7 @@ def _cross_validated(
         num_images=crossval.num_images,
     )
     fitted = Fitted(calibration, crossval.conformal)
-    judgement = _Judgement(
+    judgement = Judgement(
         crossval.evaluation, fitted, (crossval.command,), views, crossval.predictions or None
     )
     if crossval.unknown is None:
@@ -205,43 +192,11 @@ def _cross_validated(
     return replace(judgement, unknown=shipped.rule, space=shipped.trained.space, adding=crossval.adding)
 
 
-def _judged_on_test(
-    config: RunConfig, classifier: Classifier, dataset: Dataset, cache: PhotoCache, views: Views
-) -> _Judgement:
-    samples, calibration = dataset.split("test"), dataset.split("val")
-    if not samples:
-        raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
-    counts, ask = dataset.info.training_counts, ask_network(classifier, views)
-    validated, validated_N = ask(cache, places_of(dataset, calibration)), class_indices(dataset, calibration)
-    fitted = fit(
-        validated.logits_NC,
-        validated_N,
-        counts,
-        logit_prior=prior_in_logits(config, counts),
-        fitted_on=CALIBRATED_ON,
-    )
-    answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
-    judged = [Judged(samples, answers.logits_NC, fitted, answers.embedded)]
-    evaluation = evaluate_judged(judged, dataset, split="test")
-    named = predictions_of(judged, dataset)
-    size_px = config.size_px
-    unknown = fit_unknown(
-        ask, cache, dataset, validated, validated_N, size_px=size_px, fitted_on=CALIBRATED_ON
-    )
-    if unknown is None:
-        return _Judgement(evaluation, fitted, (), views, named)
-    part = judged_part(ask, unknown, answers, labels_N, drawn_outsiders(size_px))
-    evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
-    tried = try_adding(unknown.trained, validated, validated_N)
-    adding = fit_adding([tried], fitted_on=CALIBRATED_ON)
-    return _Judgement(evaluation, fitted, (), views, named, unknown.rule, unknown.trained.space, adding)
-
-
 def _card(
     config: RunConfig,
     backbone: Backbone,
     dataset: Dataset,
-    judgement: _Judgement,
+    judgement: Judgement,
     run: RunRecord,
     name: str,
     version: str,
@@ -281,7 +236,8 @@ def _card(
     )
 
 
-def _readme(card: ModelCard, evaluation: Evaluation) -> str:
+def readme_of(card: ModelCard, evaluation: Evaluation) -> str:
+    """The README of a bundle: what it is, how good it is, how it was made."""
     made = card.provenance
     commands = "\n".join(made.commands)
     limits = "\n".join(f"- {limit}" for limit in card.limits)

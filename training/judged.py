@@ -52,7 +52,7 @@ def evaluate_models(
     logits_NC = answered.logits_NC
     if log_target_C is not None:
         logits_NC = answer_for(logits_NC, answered.log_prior_C, log_target_C)
-    judged = Judged(samples, logits_NC, answered.fitted, answered.embedded)
+    judged = Judged(samples, logits_NC, answered.fitted, dataset.info.training_counts, answered.embedded)
     evaluation = evaluate_judged([judged], dataset, split=split, with_trust=with_trust)
     if answered.unknown is None or not with_trust:
         return evaluation
@@ -122,6 +122,7 @@ def _fitted(
         logits_NC,
         class_indices(dataset, calibration),
         counts,
+        groups=dataset.groups,
         logit_prior=kind_of_prior(prior_C, counts),
         fitted_on=CALIBRATED_ON,
     )

@@ -5,6 +5,7 @@ N photos, C classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from models import trust
 from models.card import Calibration, ModelCard
 from models.conformal import ConformalTable, SetRule
 from models.decision import calibrated, probabilities
+from models.definitions import with_definitions
 from models.evaluation import CalibrationReport, Evaluation, SetReport, SeveralPhotosReport
+from models.groups import Group
 from models.predictions import Prediction, Predictions
 from training.calibrate import fit_calibration
 from training.conformal import fit_tables
@@ -44,7 +47,13 @@ class Judged:
     samples: tuple[Sample, ...]
     logits_NC: NDArray[np.float64]
     fitted: Fitted
+    training_counts: Sequence[int]
     embedded: Embedded | None = None
+
+    @cached_property
+    def chances_NC(self) -> NDArray[np.float64]:  # noqa: N802 (a shape)
+        """The probabilities, calibrated once for all that is made of them."""
+        return calibrated(self.logits_NC, self.fitted.calibration, self.training_counts)
 
 
 NOTHING_FITTED = Fitted(Calibration(fitted_on="nothing: no validation photos", num_images=0))
@@ -55,6 +64,7 @@ def fit(
     labels_N: NDArray[np.int64],
     training_counts: Sequence[int],
     *,
+    groups: Sequence[Group],
     logit_prior: LogitPrior,
     fitted_on: str,
 ) -> Fitted:
@@ -69,7 +79,9 @@ def fit(
     chances_NC = calibrated(logits_NC, calibration, training_counts)
     return Fitted(
         calibration,
-        fit_tables(chances_NC, labels_N, training_counts, logit_prior=logit_prior, fitted_on=fitted_on),
+        fit_tables(
+            chances_NC, labels_N, training_counts, groups=groups, logit_prior=logit_prior, fitted_on=fitted_on
+        ),
     )
 
 
@@ -85,16 +97,13 @@ def evaluate_judged(
 
     ``with_trust`` is for photos that nothing was fitted on. Raises ValueError for no photos.
     """
-    counts = dataset.info.training_counts
     samples = tuple(sample for part in parts for sample in part.samples)
-    chances_NC = np.concatenate(
-        [calibrated(part.logits_NC, part.fitted.calibration, counts) for part in parts]
-    )
+    chances_NC = np.concatenate([part.chances_NC for part in parts])
     evaluation = evaluate_probabilities(chances_NC, dataset, samples, split=split, notes=notes)
     if not with_trust:
-        return evaluation
+        return with_definitions(evaluation)
     labels_N = class_indices(dataset, samples)
-    return evaluation.model_copy(
+    told = evaluation.model_copy(
         update={
             "calibration": _calibration(parts, chances_NC, labels_N, dataset),
             "prediction_sets": _prediction_sets(parts, labels_N, dataset),
@@ -102,6 +111,7 @@ def evaluate_judged(
             "several_photos": _several_photos(parts, dataset),
         }
     )
+    return with_definitions(told)
 
 
 def _calibration(
@@ -133,10 +143,10 @@ def _prediction_sets(
     counts = dataset.info.training_counts
     reports: list[SetReport] = []
     for tables in zip(*(part.fitted.tables for part in parts), strict=True):
-        rules = [SetRule(table, counts) for table in tables]
+        rules = [SetRule(table, counts, dataset.groups) for table in tables]
         outcomes = [
             trust.set_outcomes(
-                calibrated(part.logits_NC, part.fitted.calibration, counts),
+                part.chances_NC,
                 class_indices(dataset, part.samples),
                 rule,
             )
@@ -156,7 +166,7 @@ def _several_photos(parts: Sequence[Judged], dataset: Dataset) -> tuple[SeveralP
         Answers(
             part.samples,
             class_indices(dataset, part.samples),
-            calibrated(part.logits_NC, part.fitted.calibration, counts),
+            part.chances_NC,
             part.fitted.calibration,
             part.embedded,
         )
@@ -169,8 +179,7 @@ def predictions_of(parts: Sequence[Judged], dataset: Dataset) -> Predictions:
     """What was named on each photo, so that the service can compare versions photo by photo."""
     found = []
     for part in parts:
-        chances_NC = calibrated(part.logits_NC, part.fitted.calibration, dataset.info.training_counts)
-        for sample, chances_C in zip(part.samples, chances_NC, strict=True):
+        for sample, chances_C in zip(part.samples, part.chances_NC, strict=True):
             best = int(chances_C.argmax())
             found.append(
                 Prediction(sample.sha256, sample.label, dataset.labels[best], float(chances_C[best]))

@@ -1,11 +1,17 @@
-"""Calibration, prediction sets and roll-up of an evaluation as lines of text."""
+"""Calibration, prediction sets, roll-up and several photos of an evaluation as lines of text."""
 
 from collections.abc import Iterator
 
+from models.conformal import SetScore
 from models.evaluation import Estimate, Evaluation
 from training.unknown_lines import unknown_lines
 
 SHOWN_ALPHA = 0.1
+_SCORES: dict[SetScore, str] = {
+    "group": "a limit for each group",
+    "prevalence": "prevalence-adjusted score",
+    "plain": "plain score",
+}
 
 
 def trust_lines(evaluation: Evaluation) -> list[str]:
@@ -14,6 +20,7 @@ def trust_lines(evaluation: Evaluation) -> list[str]:
         *_calibration(evaluation),
         *_prediction_sets(evaluation),
         *_roll_up(evaluation),
+        *_several_photos(evaluation),
         *unknown_lines(evaluation.unknown),
     ]
 
@@ -38,10 +45,10 @@ def _prediction_sets(evaluation: Evaluation) -> Iterator[str]:
     for report in evaluation.prediction_sets:
         if report.alpha != SHOWN_ALPHA:
             continue
-        name = "prevalence-adjusted" if report.score == "prevalence" else "plain"
         few = ", which are too few: every species" if report.everything else ""
         yield (
-            f"sets that promise {1 - report.alpha:.0%}, {name} score, {report.num_calibration_images} photos{few}:"
+            f"sets that promise {1 - report.alpha:.0%}, {_SCORES[report.score]}, "
+            f"{report.num_calibration_images} photos{few}:"
         )
         for group in report.groups:
             low, high = group.mean_size_interval
@@ -59,6 +66,22 @@ def _roll_up(evaluation: Evaluation) -> Iterator[str]:
             shares = ", ".join(f"{rank.kind} {rank.share:.1%}" for rank in group.ranks)
             right = "no answer" if group.accuracy is None else f"right {_estimate(group.accuracy)}"
             yield f"  {group.group:<11} {right}; {shares}"
+
+
+def _several_photos(evaluation: Evaluation) -> Iterator[str]:
+    for report in evaluation.several_photos:
+        shared = "species and session" if report.animal == "session" else "species"
+        yield f"{report.num_photos} photos of one {shared} together, named right:"
+        for group in report.groups:
+            low, high = group.gain_interval
+            other = (
+                "" if group.by_embedding is None else f", by mean embedding {group.by_embedding.value:.1%}"
+            )
+            yield (
+                f"  {group.group:<11} {group.num_animals} times, one {group.single.value:.1%} -> all "
+                f"{_estimate(group.combined)}{other}; gain {100 * group.gain:+.1f} points ({100 * low:+.1f} to "
+                f"{100 * high:+.1f}), stated {group.stated:.1%}"
+            )
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -16,6 +16,7 @@ from app.services.adding.species import AddedSpecies, NamedPhoto, SpeciesAdder, 
 from app.settings import Settings
 from models.bundle import Bundle
 from models.preprocess import PhotoLimits
+from models.words import count_words
 
 Photos = Annotated[
     list[Path], typer.Argument(metavar="PHOTO...", help="1 to 20 photos.", exists=True, dir_okay=False)
@@ -109,7 +110,7 @@ def _show(made: AddedSpecies, *, as_json: bool) -> None:
         }
         typer.echo(json.dumps(shown, indent=1))
         return
-    photos = "1 photo" if made.num_photos == 1 else f"{made.num_photos} photos"
+    photos = count_words(made.num_photos, "photo")
     typer.echo(f"{row.model} {row.version} is {made.base} with {taxon.display_name}, added from {photos}.")
     typer.echo("Nobody has tested how well it is found. The version is a candidate until it is promoted.")
     typer.echo(f"SHA-256 {row.sha256}")

@@ -95,7 +95,7 @@ class Engine:
             sha256=bundle.sha256,
             epoch=epoch,
             rollup=RollUp(card.taxa),
-            set_rule=SetRule(card.conformal[0], card.learnt_counts) if card.conformal else None,
+            set_rule=SetRule(card.conformal[0], card.learnt_counts, card.groups) if card.conformal else None,
             learnt_counts=np.array(card.learnt_counts, dtype=np.int64),
             confusions=confusions_by_label(bundle.evaluation),
             neighbours=bundle.neighbours,

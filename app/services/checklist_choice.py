@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidField
-from app.services.answers import ChecklistUse, ListedName
+from app.services.answer_parts.checklist import ChecklistUse, ListedName
 from app.services.checklists import ANY_LIST, NO_LIST
+from app.services.sighting import Position
 from models.card import ModelCard
 from models.checklist import Expected
 from models.decision import percent
+from models.exclusion import contradicts, ruled_out
 from models.place import Place
 from models.target_prior import (
     PRIOR_POWER,
@@ -56,13 +58,13 @@ class Chosen:
     week: int | None
 
 
-def week_of(moment: datetime | date | None) -> int | None:
-    """ISO week of a date, 1 to 53.
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Probabilities [C] under a list, what it rules out (bool [C]), and what to say of it."""
 
-    >>> week_of(date(2024, 7, 1)), week_of(date(2021, 1, 3))
-    (27, 53)
-    """
-    return None if moment is None else moment.isocalendar().week
+    after: NDArray[np.float64]
+    ruled_out: NDArray[np.bool_]
+    use: ChecklistUse
 
 
 def check_asked(lists: Sequence[ActiveChecklist], asked: str | None, model: str) -> None:
@@ -76,10 +78,10 @@ def check_asked(lists: Sequence[ActiveChecklist], asked: str | None, model: str)
 def choose(
     lists: Sequence[ActiveChecklist],
     asked: str | None,
-    position: tuple[float, float] | None,
+    positions: Sequence[Position],
     week: int | None,
 ) -> Chosen | None:
-    """The list that was named; else the smallest circle that holds the position; else, with a date, a list of weeks
+    """The list that was named; else the smallest circle that holds all positions; else, with a date, a list of weeks
     without a place. Of equals the newest. None where none holds, or none is wanted.
     """
     if asked == NO_LIST:
@@ -87,8 +89,12 @@ def choose(
     if asked not in (None, ANY_LIST):
         return next((Chosen(each, "name", week) for each in lists if each.name == asked), None)
     newest_first = sorted(lists, key=lambda each: each.created_at, reverse=True)
-    if position is not None:
-        here = [each for each in newest_first if each.place is not None and each.place.holds(*position)]
+    if positions:
+        here = [
+            each
+            for each in newest_first
+            if each.place and all(each.place.holds(*place) for place in positions)
+        ]
         if here:
             return Chosen(min(here, key=_radius), "place", week)
     if week is not None:
@@ -108,21 +114,22 @@ def apply_checklist(
     card: ModelCard,
     learnt_counts: NDArray[np.int64],
     before: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], ChecklistUse]:
-    """Calibrated probabilities [C] under the chosen list, and what to say of it. ``matched``: the list beside the card;
-    ``learnt_counts``: the card's.
+) -> Weighed:
+    """Calibrated probabilities [C] under the chosen list. ``matched``: the list beside the card; ``learnt_counts``: the
+    card's.
 
     A list that expects none of the model's species in that week changes nothing, and the answer says so.
     """
     active = chosen.active
     target = target_shares(matched, chosen.week, active.unlisted_weight)
-    after = before
+    after, out = before, np.zeros(len(before), dtype=bool)
     if target is not None:
         after = exchange_prior(before, log_prior_left(card.logit_prior, learnt_counts), target)
+        out = ruled_out(target)
     first, last = int(before.argmax()), int(after.argmax())
     top_before, top_after = (_name(card, place, before, after) for place in (first, last))
     num_expected = int(expected_now(matched, chosen.week).sum())
-    return after, ChecklistUse(
+    use = ChecklistUse(
         id=active.id,
         name=active.name,
         revision=active.revision,
@@ -133,8 +140,11 @@ def apply_checklist(
         prior_power_removed=PRIOR_POWER[card.logit_prior],
         top_before=top_before,
         top_after=top_after,
+        probability_ruled_out=None if target is None else min(1.0, float(before[out].sum())),
+        contradicts_photo=contradicts(before, after, out),
         reason=_reason(chosen, card, num_expected, top_before, top_after),
     )
+    return Weighed(after, out, use)
 
 
 def _name(card: ModelCard, place: int, before: NDArray[np.float64], after: NDArray[np.float64]) -> ListedName:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -11,31 +11,19 @@ from numpy.typing import NDArray
 
 from app.inference.decode_process import DecodedPhoto
 from app.inference.engine import DeployedModel
-from app.services.answers import (
-    AnsweringModel,
-    DecisionAnswer,
-    Evidence,
-    Explanation,
-    IdentifyAnswer,
-    ImageAnswer,
-    Prediction,
-)
-from app.services.checklist_choice import Chosen, apply_checklist, week_of
+from app.services.answer_parts.decision import DecisionAnswer
+from app.services.answer_parts.explanation import Explanation
+from app.services.answer_parts.photos import ImageAnswer
+from app.services.answer_parts.species import Evidence, Prediction
+from app.services.answers import AnsweringModel, IdentifyAnswer
+from app.services.checklist_choice import Chosen, apply_checklist
 from app.services.prediction_sets import prediction_set
+from app.services.sighting import Sighting
 from app.services.unknown import settle_unknown
 from models import decision
 from models.evidence import NOTHING
-from models.exif import PhotoMetadata
+from models.exclusion import decide_against_list
 from models.target_prior import Matched
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """When and where the animal was seen, as far as the request says. WGS 84 degrees."""
-
-    event_date: datetime | date | None = None
-    decimal_latitude: float | None = None
-    decimal_longitude: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,28 +46,33 @@ def compose(
     reliability: float,
     coverage: float,
     sighting: Sighting,
+    disagreements: tuple[str, ...] = (),
     explanation: Explanation | None,
     listed: tuple[Chosen, Matched] | None = None,
 ) -> IdentifyAnswer:
     """The answer for N photos of one animal. logits: float32 [N, C], embeddings: float32 [N, D].
 
     ``listed``: the checklist that holds. It comes after the calibration and before everything that is decided.
+    ``disagreements``: what the photos' own dates and places do not agree on.
     """
     each = decision.calibrated(logits, deployed.card.calibration, deployed.learnt_counts)
     unlisted = decision.combine_photos(each) if len(each) > 1 else each[0]
-    combined, use = (
-        apply_checklist(*listed, deployed.card, deployed.learnt_counts, unlisted)
-        if listed is not None
-        else (unlisted, None)
+    weighed = (
+        None if listed is None else apply_checklist(*listed, deployed.card, deployed.learnt_counts, unlisted)
     )
+    combined, use = (unlisted, None) if weighed is None else (weighed.after, weighed.use)
+    contradicted = use is not None and use.contradicts_photo
     scores = logits.mean(axis=0)
     decided, unknown = settle_unknown(
         deployed.unknown,
-        deployed.rollup.decide(combined, reliability),
+        decide_against_list(deployed.rollup, unlisted, weighed.ruled_out, reliability)
+        if weighed is not None and contradicted
+        else deployed.rollup.decide(combined, reliability),
         logits,
         embeddings,
-        int(np.argmax(combined)),
+        int(np.argmax(unlisted if contradicted else combined)),
         [photo.decoded for photo in photos],
+        excluded=contradicted,
     )
     return IdentifyAnswer(
         id=identification_id,
@@ -111,25 +104,10 @@ def compose(
             deployed, combined, coverage, num_photos=len(photos), listed=bool(use and use.applied)
         ),
         images=tuple(_image(photo, sighting) for photo in photos),
+        disagreements=disagreements,
         explanation=explanation,
         checklist=use,
     )
-
-
-def seen_at(
-    photos: Sequence[DecodedPhoto], sighting: Sighting
-) -> tuple[tuple[float, float] | None, int | None]:
-    """Position and ISO week of a sighting: as the request says, else of the first photo whose EXIF says it."""
-    known: list[Sighting | PhotoMetadata] = [sighting, *(photo.info.metadata for photo in photos)]
-    position = next(
-        (
-            (each.decimal_latitude, each.decimal_longitude)
-            for each in known
-            if each.decimal_latitude is not None and each.decimal_longitude is not None
-        ),
-        None,
-    )
-    return position, next((week_of(each.event_date) for each in known if each.event_date is not None), None)
 
 
 def _prediction(

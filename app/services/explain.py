@@ -5,7 +5,7 @@ import base64
 from app.inference.decode_process import DecodedPhoto
 from app.inference.engine import DeployedModel, EngineAnswer
 from app.inference.heatmap import METHOD, heatmap_base64
-from app.services.answers import Explanation, NearestImage
+from app.services.answer_parts.explanation import Explanation, NearestImage
 from models.neighbours import Neighbour
 
 NUM_NEAREST = 6

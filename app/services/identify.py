@@ -24,10 +24,11 @@ from app.inference.engine import DeployedModel, Engine, EngineAnswer
 from app.services.answers import IdentifyAnswer
 from app.services.checklist_choice import ActiveChecklist, Chosen, check_asked, choose
 from app.services.checklists import NO_LIST
-from app.services.compose import SeenPhoto, Sighting, compose, seen_at
+from app.services.compose import SeenPhoto, compose
 from app.services.decoding import decode_photo
 from app.services.explain import explain
 from app.services.prediction_sets import COVERAGE
+from app.services.sighting import Seen, Sighting, seen_at
 from models.target_prior import Matched, match_species
 
 
@@ -162,6 +163,7 @@ class IdentifyService:
             if request.explain
             else None
         )
+        where = seen_at([each.photo.info.metadata for each in seen], request.sighting)
         answer = compose(
             uuid4(),
             self._now(),
@@ -173,8 +175,9 @@ class IdentifyService:
             reliability=reliability,
             coverage=request.coverage,
             sighting=request.sighting,
+            disagreements=where.disagreements,
             explanation=explanation,
-            listed=await self._listed(request, deployed, lists, [each.photo for each in seen]),
+            listed=await self._listed(request, deployed, lists, where),
         )
         names = [each.stored_name for each in seen]
         return Answered(answer, _new(answer, names, request, reliability))
@@ -203,11 +206,10 @@ class IdentifyService:
         request: IdentifyRequest,
         deployed: DeployedModel,
         lists: tuple[ActiveChecklist, ...],
-        photos: list[DecodedPhoto],
+        where: Seen,
     ) -> tuple[Chosen, Matched] | None:
-        """The list that holds for these photos, beside the species of the version that answers."""
-        position, week = seen_at(photos, request.sighting)
-        chosen = choose(lists, request.prior, position, week)
+        """The list that holds there and then, beside the species of the version that answers."""
+        chosen = choose(lists, request.prior, where.positions, where.week)
         return None if chosen is None else (chosen, await self._lists.matched(chosen.active, deployed))
 
     def _deployed(self, name: str | None) -> DeployedModel:

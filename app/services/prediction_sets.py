@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.engine import DeployedModel
-from app.services.answers import PredictionSet, SetTaxon
+from app.services.answer_parts.sets import PredictionSet, SetTaxon
 from models import decision
 from models.conformal import SetRule
 from models.evaluation import Evaluation, SetReport
@@ -46,6 +46,7 @@ def prediction_set(
         promise=rule.table.sentence(coverage) + added_sentence(num_added)
         if everything or as_fitted
         else _no_promise(coverage, num_photos, listed=listed),
+        promised_groups=tuple(rule.table.group_quantiles(coverage)) if as_fitted else (),
         num_without_promise=num_added,
         score=rule.table.score,
         num_calibration_images=rule.table.num_images,

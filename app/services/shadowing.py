@@ -18,7 +18,8 @@ from app.db.repositories.shadows import WantedShadow
 from app.db.session import Sessions
 from app.db.tables import utc_now
 from app.db.trial_tables import ShadowAnswerRow
-from app.services.answers import DecisionAnswer, IdentifyAnswer
+from app.services.answer_parts.decision import DecisionAnswer
+from app.services.answers import IdentifyAnswer
 from app.services.beside import Beside
 from app.services.identify import IdentifyRequest
 from app.services.papers import read_registered

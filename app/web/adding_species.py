@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.errors import FieldError, InvalidField
+from app.errors import InvalidField
 from app.services.adding.species import AddedSpecies, NamedPhoto, SpeciesAdder, WantedSpecies
 from app.settings import Settings
 from app.web.answering import Answering
 from app.web.dependencies import ApiAdmin, CurrentSettings
+from app.web.field_faults import invalid_fields
 from app.web.predict import Answers
 from app.web.registry import ModelName
 from app.web.uploads import SentPhoto, UploadLimits, read_upload
@@ -138,9 +139,7 @@ def wanted_species(
     try:
         form = SpeciesForm.model_validate(dict(fields))
     except ValidationError as error:
-        faults = [FieldError(str(each["loc"][0])[:100], each["msg"]) for each in error.errors()]
-        detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-        raise InvalidField(detail, errors=faults) from error
+        raise invalid_fields(error.errors()) from error
     if not photos:
         raise InvalidField.of("image", f"no photo was sent; 1 to {MAX_PHOTOS} go into this field")
     given = {key: value.strip() or None for key, value in form.model_dump(exclude={"name"}).items()}

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from app.web.formatting import count_words, share
+from app.web.formatting import share
 from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of
 from models.groups import GROUPS
 from models.metrics import Evaluation, ReliabilityBin
+from models.words import count_words
 
 MIN_IMAGES_IN_POINT = 10
 """Fewer photos make a point of the reliability diagram jump about; neighbours are drawn together."""

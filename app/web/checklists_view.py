@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from app.db.checklist_table import ChecklistRow
 from app.services.checklists import Checked
-from app.web.formatting import count_words, share
+from app.web.formatting import share
 from models.checklist import Expected, weeks_words
+from models.words import count_words
 
 SHOWN_UNMATCHED = 50
 

@@ -4,23 +4,29 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.answers import (
-    ChecklistUse,
-    Confusion,
-    Explanation,
-    IdentifyAnswer,
-    NearestImage,
-    Prediction,
-)
-from app.web.formatting import added_words, count_words
+from app.services.answer_parts.checklist import ChecklistUse
+from app.services.answer_parts.explanation import Explanation, NearestImage
+from app.services.answer_parts.species import Confusion, Prediction
+from app.services.answers import IdentifyAnswer
+from app.web.formatting import added_words
 from app.web.naming import names_of
 from app.web.views import TaxonName
+from models.words import count_words
 
 _BASIS = {
     "place": "chosen by the photo's place",
     "season": "chosen by the photo's date",
     "name": "asked for by name",
 }
+
+_WITH = (
+    "The percentages on this plate take the list into account. They hold as far as the list does: a species that the "
+    "list leaves out is held for unlikely here, not for impossible, unless the list excludes it."
+)
+_AGAINST = (
+    "It rules out what the photo shows, so no species is named by it. The percentages of the species below take the "
+    "list into account all the same; a percentage above them does not."
+)
 
 
 @dataclass(frozen=True)
@@ -60,15 +66,11 @@ def checklist_use_view(use: ChecklistUse | None) -> ChecklistUseView | None:
     if use is None:
         return None
     changed = use.top_before.label != use.top_after.label
-    caution = (
-        "The percentages on this plate take the list into account. They hold as far as the list does: a species that "
-        "the list leaves out is held for unlikely here, not for impossible, unless the list excludes it."
-    )
     return ChecklistUseView(
         heading=f"Checklist {use.name}, {_BASIS[use.basis]}",
         changed=changed,
         reason=use.reason,
-        caution=caution if use.applied else "",
+        caution=(_AGAINST if use.contradicts_photo else _WITH) if use.applied else "",
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from models.groups import GROUPS, Group
 from models.metrics import Estimate
+from models.words import count_words
 
 GROUP_SYMBOLS: dict[Group, str] = {"head": "●", "middle": "■", "tail": "◆"}
 """A sign for each group, so that colour is never the only difference."""
@@ -76,15 +77,6 @@ def signed_points(difference: float) -> str:
     points = round(100 * difference, 1)
     sign = "+" if points > 0 else "−" if points < 0 else ""
     return f"{sign}{abs(points):.1f}"
-
-
-def count_words(number: int, singular: str, plural: str | None = None) -> str:
-    """A count with its noun.
-
-    >>> count_words(1, "photo"), count_words(1653, "photo"), count_words(2, "species", "species")
-    ('1 photo', '1,653 photos', '2 species')
-    """
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def added_words(num_photos: int) -> str:

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from app.services.answers import DecisionAnswer, Evidence, IdentifyAnswer, ImageAnswer, Prediction
+from app.services.answer_parts.decision import DecisionAnswer
+from app.services.answer_parts.photos import ImageAnswer
+from app.services.answer_parts.species import Evidence, Prediction
+from app.services.answers import IdentifyAnswer
+from app.web.caution_words import caution_words
 from app.web.explanation_view import (
     ChecklistUseView,
     ExplanationView,
@@ -13,14 +17,14 @@ from app.web.explanation_view import (
     exchanged_view,
     explanation_view,
 )
-from app.web.formatting import added_words, count_words, interval_words, probability_words, share
+from app.web.formatting import added_words, interval_words, probability_words, share
 from app.web.naming import names_of, taxon_name
 from app.web.set_view import SetView, set_view
 from app.web.unknown_words import no_list_words, unknown_words
 from app.web.views import IdentificationRecord, TaxonName
 from models.groups import Group
+from models.words import count_words
 
-FEW_TEST_PHOTOS = 10
 PHOTO_WARNINGS = {
     "small": "is smaller than what the model looks at",
     "dark": "is very dark",
@@ -101,8 +105,9 @@ def identification_view(
     """View of an answer. ``known``: names of the species list, for labels that the answer only mentions."""
     candidates = tuple(_candidate(prediction, known) for prediction in answer.predictions)
     named = answer.decision.kind == "species"
+    contradicted = answer.checklist is not None and answer.checklist.contradicts_photo
     name = _heading(answer.decision)
-    warning_title, warning = _warning(answer)
+    warning_title, warning = caution_words(answer)
     kind = PlateView if fragment else IdentificationView
     return kind(
         id=str(answer.id),
@@ -112,7 +117,7 @@ def identification_view(
         version=answer.model.version,
         epoch=answer.model.epoch,
         photos=_photos(answer, name.text),
-        photo_notes=_photo_notes(answer.images),
+        photo_notes=(*_photo_notes(answer.images), *answer.disagreements),
         standing=_standing(answer.decision),
         eyebrow=_eyebrow(answer.decision),
         name=name,
@@ -123,9 +128,15 @@ def identification_view(
         warning_title=warning_title,
         warning=warning,
         best=candidates[0] if named and candidates else None,
-        candidates_title="Next candidates" if named else "Best guesses, not identifications",
+        candidates_title=_candidates_title(named=named, contradicted=contradicted),
         candidates=candidates[1:] if named else candidates,
-        set=set_view(answer.prediction_set, known, no_list_words(answer.decision)),
+        set=set_view(
+            answer.prediction_set,
+            known,
+            no_list_words(answer.decision),
+            contradicted=contradicted,
+            best=answer.predictions[0].probability if answer.predictions else None,
+        ),
         group_rule=group_rule,
         checklist=checklist_use_view(answer.checklist),
         explanation=explanation_view(answer, known),
@@ -203,47 +214,10 @@ def _meaning(decision: DecisionAnswer) -> str:
     return f"Calibrated probability: of answers that say {times}, about {times} should be right."
 
 
-def _warning(answer: IdentifyAnswer) -> tuple[str | None, str | None]:
-    decision = answer.decision
-    if decision.taxon is None:
-        words = unknown_words(decision)
-        return words.title, words.warning
-    name = decision.taxon.display_name
-    if decision.kind in ("genus", "family"):
-        return (
-            f"Safe to record as {name}, not as a species",
-            f"The photo supports the {decision.kind} {name}, but not one species in it. The species below "
-            "are suggestions to check against the specimen or another photo. It could also be a species that "
-            "the model does not know.",
-        )
-    if decision.taxon.taxon_rank == "aggregate":
-        return (
-            "A group of species that photos cannot tell apart",
-            f"{name} stands for several species. To tell which, look at the specimen, often its genitalia.",
-        )
-    return _thin_evidence(answer.predictions[0]) if answer.predictions else (None, None)
-
-
-def _thin_evidence(best: Prediction) -> tuple[str | None, str | None]:
-    """A warning for a named species of which little is known."""
-    if best.added_from is not None:
-        return (
-            "An added species, not tested",
-            f"It was {added_words(best.added_from)}: the model was not trained on it, and nobody has measured how "
-            "well it is found. Check this name with care.",
-        )
-    if best.evidence.num_test_images == 0:
-        return (
-            "How well this species is found is not known",
-            "No test photo of it was left, so its recall was never measured. Check this name with care.",
-        )
-    if best.group == "tail":
-        return (
-            "A rarely photographed species",
-            f"The model learned it from {count_words(best.training_count, 'photo')} only. Check this name "
-            "against the look-alikes before you record it.",
-        )
-    return (None, None)
+def _candidates_title(*, named: bool, contradicted: bool) -> str:
+    if contradicted:
+        return "What the checklist leaves, not identifications"
+    return "Next candidates" if named else "Best guesses, not identifications"
 
 
 def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> CandidateView:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.web import plots
 from app.web.calibration_block import calibration_block
-from app.web.formatting import NO_SPECIES, NO_TEST_PHOTOS, count_words, estimate_words, points_words
+from app.web.formatting import NO_SPECIES, NO_TEST_PHOTOS, estimate_words, points_words
 from app.web.naming import names_by_label
 from app.web.plot_block import Cell, PlotBlock
 from app.web.trust_blocks import trust_blocks
@@ -14,6 +14,7 @@ from app.web.views import TaxonName
 from models.card import ModelCard
 from models.groups import GROUPS, Group
 from models.metrics import Estimate, Evaluation, GroupMetrics
+from models.words import count_words
 
 MOST_PAIRS_IN_TABLE = 30
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from app.web.formatting import count_words, estimate_words
+from app.web.formatting import estimate_words
 from app.web.performance_blocks import Measured, group_recall, plot_blocks
 from app.web.plot_block import PlotBlock
 from models.groups import GROUPS, Group
 from models.metrics import Evaluation
+from models.words import count_words
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from app.web.formatting import GROUP_SYMBOLS, NO_SPECIES, count_words, estimate_words, interval_words, share
+from app.web.formatting import GROUP_SYMBOLS, NO_SPECIES, estimate_words, interval_words, share
 from models.evaluation import Interval
 from models.groups import GROUPS, Group
 from models.metrics import Evaluation, GroupMetrics, SpeciesMetrics
+from models.words import count_words
 
 Figure = dict[str, Any]
 Names = Mapping[str, str]

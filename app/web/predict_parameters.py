@@ -8,11 +8,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from app.errors import FieldError, InvalidField
+from app.errors import InvalidField
 from app.services.checklists import one_form
-from app.services.compose import Sighting
 from app.services.identify import IdentifyRequest
 from app.services.prediction_sets import COVERAGE
+from app.services.sighting import Sighting
+from app.web.field_faults import invalid_fields
 from app.web.strict import refuse_unknown
 
 
@@ -115,15 +116,7 @@ def read_parameters(query: Iterable[tuple[str, str]], form: Iterable[tuple[str, 
     try:
         parameters = PredictParameters.model_validate(given)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise invalid_fields(error.errors()) from error
     if (parameters.decimal_latitude is None) != (parameters.decimal_longitude is None):
         raise InvalidField.of("decimal_latitude", "goes with decimal_longitude: give both or none")
     return parameters
-
-
-def _refusal(error: ValidationError) -> InvalidField:
-    faults = [
-        FieldError(str(fault["loc"][0]), fault["msg"].removeprefix("Value error, "))
-        for fault in error.errors()
-    ]
-    return InvalidField("; ".join(f"{fault.field}: {fault.message}" for fault in faults), errors=faults)

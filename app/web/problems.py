@@ -13,15 +13,14 @@ from app.db.session import refusal_of
 from app.errors import (
     PROBLEMS,
     AppError,
-    FieldError,
     InternalError,
-    InvalidField,
     LoginRequired,
     MethodNotAllowed,
     NotFound,
     PhotoTooLarge,
     UnreadableRequest,
 )
+from app.web.field_faults import invalid_fields
 from app.web.rendering import render
 from app.web.views import ProblemExplainedView, ProblemField, ProblemView
 
@@ -148,15 +147,7 @@ def refusal_of_validation(error: RequestValidationError) -> AppError:
         return NotFound("There is nothing at this address.")
     if any(fault["type"] == "json_invalid" for fault in faults):
         return UnreadableRequest("The body is not JSON.")
-    fields = [
-        FieldError(_field(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in faults
-    ]
-    detail = "; ".join(f"{each.field}: {each.message}" for each in fields)
-    return InvalidField(detail, errors=fields)
-
-
-def _field(location: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
+    return invalid_fields(faults, below=1)
 
 
 def request_id(request: Request) -> str | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.db.tables import VersionRow
 from app.errors import NotFound
 from app.services import registry
-from app.services.answers import Evidence
+from app.services.answer_parts.species import Evidence
 from app.services.archive import stream_zip
 from app.services.papers import papers_of, verify
 from app.services.registry import ModelSummary

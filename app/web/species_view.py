@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from app.web.formatting import added_words, count_words, estimate_words, group_order
+from app.web.formatting import added_words, estimate_words, group_order
 from app.web.naming import names_by_label, names_of
 from app.web.views import ModelChoice, TaxonName
 from models.card import ModelCard
@@ -13,6 +13,7 @@ from models.groups import Group
 from models.metrics import Evaluation, SpeciesMetrics
 from models.prototypes import Prototype
 from models.taxonomy import Taxon
+from models.words import count_words
 
 Sort = Literal["name", "group", "count", "recall"]
 Order = Literal["asc", "desc"]

@@ -1,10 +1,11 @@
 """How far answers can be trusted: the blocks of ``/performance`` about sets, ranks and several photos. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from app.web import trust_plots
-from app.web.formatting import count_words, estimate_words, share, signed_points
+from app.web.formatting import estimate_words, share, signed_points
 from app.web.plot_block import Cell, PlotBlock, scope_cell
+from models.conformal import SetScore
 from models.evaluation import (
     Estimate,
     Evaluation,
@@ -15,11 +16,17 @@ from models.evaluation import (
     SetReport,
     SeveralPhotosReport,
 )
+from models.words import count_words
 
 NOT_MEASURED = (
     "Prediction sets, ranks of answers and several photos of one animal were not measured when this version was "
     "exported; a new export measures them."
 )
+_SCORES: dict[SetScore, str] = {
+    "group": "By group",
+    "prevalence": "Prevalence-adjusted",
+    "plain": "Plain",
+}
 ANIMALS = {
     "session": "photos of one species from one session (a photographer's night), which stand in for one animal",
     "species": "any photos of one species, which is kinder: other animals show what one may hide",
@@ -43,7 +50,7 @@ def trust_blocks(evaluation: Evaluation) -> tuple[PlotBlock, ...]:
 def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
     """Coverage and size of the sets that the service gives, and of the other score beside them."""
     used = [report for report in reports if report.score == reports[0].score]
-    other = {report.alpha: report for report in reports if report.score != reports[0].score}
+    others = _others(reports)
     drawn = [report for report in used if not report.everything]
     photos = count_words(used[0].num_calibration_images, "photo")
     few = "" if len(drawn) == len(used) else " For the highest promises these are too few for a short list."
@@ -69,16 +76,18 @@ def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
         id="set-sizes",
         heading="How long are the lists?",
         text="A list that holds everything is right every time and helps nobody: read its length with the figure "
-        "above. The plain score ranks species by probability alone; the service uses the one that is named first.",
+        "above. The service uses the way to make lists that is named first. By group: head, middle and tail each have "
+        "a limit of their own. Prevalence-adjusted and plain lists have one for all species, and the plain ones go by "
+        "probability alone.",
         figure=trust_plots.set_sizes(drawn) if drawn else None,
         caption="Mean number of species in a list",
-        columns=("Promised", "Group", f"{_score(used[0])}: species", *_other_columns(used[0], other)),
+        columns=("Promised", "Group", f"{_score(used[0])}: species", *_other_columns(others)),
         rows=tuple(
             (
                 Cell(share(1 - report.alpha)),
                 scope_cell(part.group),
                 Cell("whole list" if report.everything else _size(part)),
-                *_other_cells(other.get(report.alpha), part.group),
+                *_other_cells(report.alpha, others, part.group),
             )
             for report in used
             for part in report.groups
@@ -90,20 +99,28 @@ def _set_blocks(reports: Sequence[SetReport]) -> tuple[PlotBlock, ...]:
 
 
 def _score(report: SetReport) -> str:
-    return "Prevalence-adjusted" if report.score == "prevalence" else "Plain"
+    return _SCORES[report.score]
 
 
-def _other_columns(used: SetReport, other: dict[float, SetReport]) -> tuple[str, ...]:
-    name = next((_score(report) for report in other.values()), None)
-    return () if name is None else (f"{name}: species", f"{name}: mean over species in the list")
+def _others(reports: Sequence[SetReport]) -> list[dict[float, SetReport]]:
+    """Reports by alpha, for each score that the service does not use."""
+    scores = dict.fromkeys(report.score for report in reports if report.score != reports[0].score)
+    return [{report.alpha: report for report in reports if report.score == score} for score in scores]
 
 
-def _other_cells(report: SetReport | None, scope: Scope) -> tuple[Cell, ...]:
-    if report is None:
-        return ()
-    part = next(part for part in report.groups if part.group == scope)
-    size = "whole list" if report.everything else _size(part)
-    return (Cell(size), Cell(estimate_words(part.macro_coverage)))
+def _other_columns(others: Sequence[dict[float, SetReport]]) -> tuple[str, ...]:
+    names = [_score(next(iter(other.values()))) for other in others]
+    return tuple(
+        column for name in names for column in (f"{name}: species", f"{name}: mean over species in the list")
+    )
+
+
+def _other_cells(alpha: float, others: Sequence[dict[float, SetReport]], scope: Scope) -> Iterator[Cell]:
+    for other in others:
+        report = other[alpha]
+        part = next(part for part in report.groups if part.group == scope)
+        yield Cell("whole list" if report.everything else _size(part))
+        yield Cell(estimate_words(part.macro_coverage))
 
 
 def _size(part: SetGroup) -> str:

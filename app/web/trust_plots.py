@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.web.formatting import GROUP_SYMBOLS, count_words, estimate_words, interval_words, share
+from app.web.formatting import GROUP_SYMBOLS, estimate_words, interval_words, share
 from app.web.plots import COLOURS, LEGEND, MARKERS, PERCENT_AXIS, Figure, layout_of, whiskers
 from models.decision import DecisionKind
 from models.evaluation import (
@@ -16,6 +16,7 @@ from models.evaluation import (
     SeveralPhotosReport,
 )
 from models.groups import GROUPS, Group
+from models.words import count_words
 
 RANKS: dict[DecisionKind, float] = {"species": 1.0, "genus": 0.6, "family": 0.3, "unknown": 1.0}
 """Ranks of a stack of answers, from its foot up, and how opaque each is drawn."""

@@ -1,7 +1,7 @@
 """Does a model say so where it does not know something? The blocks of ``/performance`` about that. Pure."""
 
 from app.web import unknown_plots
-from app.web.formatting import NO_TEST_PHOTOS, count_words, estimate_words, share
+from app.web.formatting import NO_TEST_PHOTOS, estimate_words, share
 from app.web.plot_block import Cell, PlotBlock, scope_cell
 from models.evaluation import (
     Estimate,
@@ -13,6 +13,7 @@ from models.evaluation import (
     UnknownReport,
 )
 from models.groups import GROUPS
+from models.words import count_words
 
 NOT_MEASURED = (
     "Whether it says so when it does not know something was not measured when this version was exported; a new "

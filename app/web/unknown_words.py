@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.services.answers import DecisionAnswer
+from app.services.answer_parts.decision import DecisionAnswer
 from models.unknown_kind import UnknownKind
 
 
@@ -28,8 +28,9 @@ _WORDS: dict[UnknownKind, UnknownWords] = {
         "A moth that this model does not know",
         "Do not record a name from this answer",
         "The photo is like those that the model learnt from, but the animal is like none of its species. It is worth "
-        "an expert's look: it may be a species that is missing from the list, or an unusual form of one in it. The "
-        "guesses below are only the known species that it is least unlike.",
+        "an expert's look: it may be a species that is missing from the list, an unusual form of one in it, or one "
+        "that is turned round or only partly in the photo. The guesses below are only the known species that it is "
+        "least unlike.",
         "Not named: probably a moth that this model does not know.",
     ),
     "unclear": UnknownWords(
@@ -46,6 +47,14 @@ _WORDS: dict[UnknownKind, UnknownWords] = {
         "Too little of the animal can be seen to name it. Another photo may give a name: near, sharp, well lit, from "
         "above and with the whole animal in it. The guesses below are no identifications.",
         "Not named: the photo is poor.",
+    ),
+    "excluded": UnknownWords(
+        "Not named: against the checklist",
+        "Do not record a name from this answer",
+        "The photo shows plainly what the checklist rules out here and now. Either the animal is a rare guest, or the "
+        "list, the place or the date is not right, or the model errs: an expert's look decides. To see what the photo "
+        "says without the list, ask with prior=none.",
+        "Not named: the checklist rules out what the photo shows.",
     ),
     "undecided": UnknownWords(
         "Not named",
@@ -67,7 +76,7 @@ _NO_LIST: dict[UnknownKind, str] = {
 
 
 def no_list_words(decision: DecisionAnswer) -> str:
-    """Why a list of species is worth nothing here; empty where it is, as for known species that are too alike."""
+    """Why a list of species is worth nothing here; empty where it is worth something, as for those too alike."""
     return _NO_LIST.get(decision.unknown.kind, "") if decision.unknown else ""
 
 

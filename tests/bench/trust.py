@@ -15,6 +15,7 @@ from models import decision
 from models.card import Calibration
 from models.conformal import SetRule
 from models.decision import RollUp
+from models.groups import choose_rule
 from models.scaling import CountScaling
 from models.taxonomy import Taxon
 from training.conformal import fit_tables
@@ -70,12 +71,13 @@ def cost(num_classes: int) -> dict[str, float]:
     calibration = Calibration(scaling=scaling, fitted_on="synthetic photos", num_images=500)
     logits_NC, labels_N = synthetic_logits(500, num_classes, seed=1)
     chances_NC = decision.calibrated(logits_NC, calibration, counts)
-    (table, _) = fit_tables(
-        chances_NC, labels_N, counts.tolist(), logit_prior="training", fitted_on="synthetic"
+    groups = choose_rule(counts.tolist()).assign(counts.tolist())
+    (table, *_) = fit_tables(
+        chances_NC, labels_N, counts.tolist(), groups=groups, logit_prior="training", fitted_on="synthetic"
     )
     taxa = synthetic_taxa(num_classes)
     began = time.perf_counter()
-    rollup, rule = RollUp(taxa), SetRule(table, counts.tolist())
+    rollup, rule = RollUp(taxa), SetRule(table, counts.tolist(), groups)
     built = 1000 * (time.perf_counter() - began)
 
     def whole(logits_1C: NDArray[np.float32]) -> None:

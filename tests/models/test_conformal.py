@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from models.conformal import ConformalTable, SetRule, SetScore, conformal_quantile, power_prior
 from models.decision import prediction_set, top_k
+from models.groups import Group
 from training.conformal import ALPHAS, fit_table, fit_tables
 
 COUNTS = (200, 80, 30, 12, 5, 2)
 NUM_CLASSES = len(COUNTS)
+GROUP_OF: tuple[Group, ...] = ("head", "head", "middle", "middle", "tail", "tail")
 PRIOR = power_prior(COUNTS, 1.0)
 SCORES: tuple[SetScore, ...] = ("plain", "prevalence")
 
@@ -94,7 +96,9 @@ def test_a_greater_promise_never_loses_a_species(
 def test_with_a_uniform_prior_both_scores_give_the_same_sets(seed: int, coverage: float) -> None:
     rng = np.random.default_rng(seed)
     chances, labels = _photos(rng, 150, np.full(NUM_CLASSES, 1 / NUM_CLASSES))
-    adjusted, plain = fit_tables(chances, labels, COUNTS, logit_prior="none", fitted_on="drawn photos")
+    _, adjusted, plain = fit_tables(
+        chances, labels, COUNTS, groups=GROUP_OF, logit_prior="none", fitted_on="drawn photos"
+    )
     assert (adjusted.score, plain.score) == ("prevalence", "plain")
     asked, _ = _photos(rng, 20, np.full(NUM_CLASSES, 1 / NUM_CLASSES))
     ours, theirs = (SetRule(table, COUNTS).members(asked, coverage) for table in (adjusted, plain))
@@ -128,3 +132,68 @@ def test_a_table_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=fault):
         ConformalTable(score="plain", fitted_on="x", num_images=9, alphas=alphas, quantiles=quantiles)
+
+
+def _uneven(rng: np.random.Generator, num: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Uniformly drawn species, of which those of the tail are far harder to see."""
+    labels = rng.integers(0, NUM_CLASSES, num)
+    seen = rng.normal(size=(num, NUM_CLASSES))
+    seen[np.arange(num), labels] += np.array([4.0, 4.0, 3.0, 3.0, 1.2, 1.2])[labels]
+    weight = np.exp(1.5 * seen)
+    return weight / weight.sum(axis=1, keepdims=True), labels
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.2])
+def test_with_a_limit_for_each_group_the_tail_keeps_the_promise_that_one_limit_breaks(alpha: float) -> None:
+    """Over many draws of 90 calibration photos, 30 of a group: at most 1 / 31 too much in the mean."""
+    rng = np.random.default_rng(3)
+    covered: dict[str, list[list[float]]] = {"group": [], "prevalence": []}
+    for _ in range(150):
+        photos = _uneven(rng, 90)
+        asked, labels = _uneven(rng, 300)
+        for table in fit_tables(*photos, COUNTS, groups=GROUP_OF, logit_prior="none", fitted_on="drawn")[:2]:
+            inside = SetRule(table, COUNTS, GROUP_OF).members(asked, 1 - alpha)
+            hit = inside[np.arange(300), labels]
+            covered[table.score].append(
+                [hit[np.isin(labels, pair)].mean() for pair in ((0, 1), (2, 3), (4, 5))]
+            )
+    by_group, by_all = (np.mean(covered[score], axis=0) for score in ("group", "prevalence"))
+    assert (by_group >= 1 - alpha - 0.015).all()
+    assert by_all[2] < 1 - alpha - 0.04
+    assert by_group[2] == pytest.approx(1 - alpha, abs=0.04)
+
+
+def test_a_group_with_too_few_photos_has_the_widest_limit_and_none_where_all_have_too_few() -> None:
+    chances, labels = _uneven(np.random.default_rng(5), 400)
+    kept = np.flatnonzero((labels < 4) | (np.cumsum(labels >= 4) <= 5))  # five photos of the tail
+    table, *_ = fit_tables(
+        chances[kept], labels[kept], COUNTS, groups=GROUP_OF, logit_prior="none", fitted_on="drawn"
+    )
+    assert set(table.group_quantiles(0.9)) == {"head", "middle"}
+    assert "that holds for photos of head and middle species by themselves" in table.sentence(0.9)
+    rule = SetRule(table, COUNTS, GROUP_OF)
+    asked, _ = _uneven(np.random.default_rng(6), 500)
+    widest = max(table.quantile(0.9) or -np.inf, *table.group_quantiles(0.9).values())
+    inside = rule.members(asked, 0.9)
+    scores = 1 - asked * NUM_CLASSES
+    best = asked.argmax(axis=1)[:, None] == np.arange(NUM_CLASSES)
+    assert (inside[:, 4:] == ((scores <= widest) | best)[:, 4:]).all()
+    few, *_ = fit_tables(
+        chances[:12], labels[:12], COUNTS, groups=GROUP_OF, logit_prior="none", fitted_on="x"
+    )
+    assert few.group_quantiles(0.9) == {}
+    assert "by themselves" not in few.sentence(0.9)
+    one = ConformalTable(**few.model_dump() | {"score": "prevalence", "groups": ()})
+    same = SetRule(one, COUNTS).members(asked, 0.9)
+    assert (SetRule(few, COUNTS, GROUP_OF).members(asked, 0.9) == same).all()
+
+
+def test_a_table_by_group_needs_the_groups_and_no_other_table_has_them() -> None:
+    chances, labels = _uneven(np.random.default_rng(5), 100)
+    table, plain, _ = fit_tables(chances, labels, COUNTS, groups=GROUP_OF, logit_prior="none", fitted_on="x")
+    with pytest.raises(ValueError, match="6 species but 0 groups"):
+        SetRule(table, COUNTS)
+    with pytest.raises(ValueError, match="groups go with the score"):
+        ConformalTable(**plain.model_dump() | {"groups": table.groups})
+    with pytest.raises(ValueError, match="groups go with the score"):
+        ConformalTable(**table.model_dump() | {"groups": ()})

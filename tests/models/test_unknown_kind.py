@@ -45,6 +45,12 @@ def test_the_kind_follows_from_verdict_and_photos(
     )
 
 
+def test_a_list_that_rules_out_what_is_shown_is_why_nothing_is_named_but_for_what_is_no_moth() -> None:
+    assert with_unknown(NOTHING, "known", [DARK], excluded=True) == (NOTHING, "excluded")
+    assert with_unknown(NOTHING, "not_a_moth", [()], excluded=True)[1] == "not_a_moth"
+    assert with_unknown(NAMED, "known", [()], excluded=True) == (NAMED, None)
+
+
 def test_a_poor_photo_says_what_was_measured() -> None:
     settled, _ = with_unknown(NOTHING, "known", [DARK, CUT])
     assert "reach 10% of full light (less than 25%" in settled.reason

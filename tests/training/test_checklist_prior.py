@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from training.__main__ import app
-from training.checklist_prior import change_lines
+from training.checklist_prior import against_lines, change_lines
 from training.data.prepared import Dataset, write_dataset
 from training.recipes import make_recipe
 from training.run_folder import begin_run
@@ -89,3 +89,13 @@ def test_changes_are_counted_by_group(tiny_dataset: Dataset) -> None:
     assert lines[0].strip() == "2 of 3 photos are named otherwise: 1 now right, 1 now wrong"
     assert lines[1].split() == ["all", "66.7%", "right", "without", "the", "list,", "66.7%", "with", "it"]
     assert len(lines) == 2 + len(set(tiny_dataset.groups))
+
+
+def test_photos_that_show_what_a_list_rules_out_are_counted() -> None:
+    before = np.array([[0.9, 0.1, 0.0], [0.3, 0.7, 0.0], [0.6, 0.1, 0.3]])
+    target = np.array([0.0, 1.0, 0.0])
+    after = np.tile(target, (3, 1))
+    assert against_lines(before, after, target) == (
+        "      2 photos show what the list rules out: the service names no species on them",
+    )
+    assert against_lines(before, before, np.full(3, 1 / 3)) == ()

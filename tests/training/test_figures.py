@@ -32,10 +32,10 @@ def test_a_card_says_how_far_probabilities_sets_and_answers_hold(evaluation: Eva
     ]
     assert evaluation.calibration is not None
     assert found["ECE"].value == evaluation.ece == evaluation.calibration.groups[0].calibrated.value
-    adjusted = next(report for report in evaluation.prediction_sets if report.alpha == 0.1)
-    assert adjusted.score == "prevalence"
-    assert found["macro-coverage at 0.9"].value == adjusted.groups[0].macro_coverage.value
-    assert found["set size at 0.9"].words == f"{adjusted.groups[0].mean_size:.2f}"
+    used = next(report for report in evaluation.prediction_sets if report.alpha == 0.1)
+    assert used.score == "group"
+    assert found["macro-coverage at 0.9"].value == used.groups[0].macro_coverage.value
+    assert found["set size at 0.9"].words == f"{used.groups[0].mean_size:.2f}"
     assert all(figure.definition for figure in found.values())
     for figure in found.values():
         if figure.interval is not None:

@@ -75,7 +75,7 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     judged = json.loads((run / "evaluation-test.json").read_text())
     assert judged["accuracy"]["value"] == read.evaluation.accuracy.value
     assert judged["calibration"]["num_calibration_images"] == read.card.calibration.num_images == 6
-    assert [table.score for table in read.card.conformal] == ["prevalence", "plain"]
+    assert [table.score for table in read.card.conformal] == ["group", "prevalence", "plain"]
     by_run, by_bundle = Evaluation.model_validate(judged), read.evaluation
     for one, other in zip(by_run.prediction_sets, by_bundle.prediction_sets, strict=True):
         assert (one.score, one.alpha, one.everything) == (other.score, other.alpha, other.everything)
@@ -87,6 +87,7 @@ def test_photos_become_a_bundle_and_the_bundle_judges_as_the_run_does(prepared: 
     }
     assert [report.reliability for report in by_bundle.roll_up] == [0.8, 0.9, 0.95, 0.99]
     assert "asked to be 90% sure" in read.readme
+    assert "2 photos of one species together, named right" in read.readme
     assert (
         "asked to be" not in training("evaluate", str(run), "--data", str(prepared), "--split", "val").stdout
     )

@@ -78,12 +78,13 @@ async def test_a_photo_of_a_listed_place_is_answered_with_the_list_and_says_what
 async def test_decision_and_prediction_set_go_by_the_list(
     client: httpx.AsyncClient, robot: httpx.AsyncClient
 ) -> None:
-    await add(robot, unlisted_weight="0")
+    await add(robot, b"scientific_name\nAurelia ferruginea\n", unlisted_weight="0")
     listed = await ask(client, top_k="7", prior="meadow")
-    assert listed["decision"]["taxon"]["label"] == GREEN.label
+    assert listed["decision"]["taxon"]["label"] == RUSTY.label
     assert listed["decision"]["probability"] == 1.0
-    assert f"It excludes {RUSTY.scientific_name}, which is" in listed["checklist"]["reason"]
-    assert [each["label"] for each in listed["prediction_set"]["taxa"]] == [GREEN.label]
+    assert listed["checklist"]["contradicts_photo"] is False
+    assert listed["checklist"]["probability_ruled_out"] < 0.5
+    assert [each["label"] for each in listed["prediction_set"]["taxa"]] == [RUSTY.label]
     assert sorted(by_label(listed).values()) == [0.0] * 6 + [1.0]
 
 

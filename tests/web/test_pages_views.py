@@ -8,14 +8,10 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from app.services.answers import (
-    AnsweringModel,
-    DecisionAnswer,
-    Evidence,
-    IdentifyAnswer,
-    Prediction,
-    PredictionSet,
-)
+from app.services.answer_parts.decision import DecisionAnswer
+from app.services.answer_parts.sets import PredictionSet
+from app.services.answer_parts.species import Evidence, Prediction
+from app.services.answers import AnsweringModel, IdentifyAnswer
 from app.web import plots
 from app.web.assets import STATIC
 from app.web.calibration_plot import MIN_IMAGES_IN_POINT, reliability_diagram

@@ -44,13 +44,13 @@ async def test_the_set_is_the_one_of_the_cards_table(
     client: httpx.AsyncClient, app: FastAPI, shared_store: Path, coverage: float
 ) -> None:
     card = bundle.read(shared_store / "tiny-moths/1.0.0").card
-    rule = SetRule(card.conformal[0], card.training_counts)
+    rule = SetRule(card.conformal[0], card.training_counts, card.groups)
     for kind in range(len(TAXA)):
         photo = drawn_photos.photo(kind=kind, seed=60 + kind)
         found = (await ask(client, photo, coverage=str(coverage)))["prediction_set"]
         expected = decision.prediction_set(probabilities(app, "tiny-moths", photo), coverage, rule)
         assert [taxon["label"] for taxon in found["taxa"]] == [TAXA[index].label for index in expected]
-        assert (found["coverage"], found["promised"], found["score"]) == (coverage, True, "prevalence")
+        assert (found["coverage"], found["promised"], found["score"]) == (coverage, True, "group")
         assert found["num_calibration_images"] == 84
         assert f"{coverage:.0%}" in found["promise"]
 
@@ -60,7 +60,7 @@ async def test_without_a_wish_nine_in_ten_is_promised_and_what_was_measured_stan
 ) -> None:
     found = (await ask(client, PHOTO))["prediction_set"]
     reports = bundle.read(shared_store / "tiny-moths/1.0.0").evaluation.prediction_sets
-    (report,) = (each for each in reports if each.alpha == 0.1 and each.score == "prevalence")
+    (report,) = (each for each in reports if each.alpha == 0.1 and each.score == "group")
     assert found["coverage"] == 0.9
     assert found["macro_coverage"] == report.groups[0].macro_coverage.value
     between = (await ask(client, PHOTO, coverage="0.93"))["prediction_set"]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.services.answers import PredictionSet, SetTaxon
+from app.services.answer_parts.sets import PredictionSet, SetTaxon
 from app.web.plot_block import Cell, PlotBlock
-from app.web.set_view import MOST_NAMES, NO_LIST, set_view
+from app.web.set_view import ALONE, MOST_NAMES, NO_LIST, set_view
 from app.web.trust_blocks import NOT_MEASURED, trust_blocks
 from app.web.unknown_blocks import NOT_MEASURED as UNKNOWN_NOT_MEASURED
 from app.web.unknown_blocks import unknown_blocks
@@ -27,6 +27,19 @@ def test_three_names_are_one_of_these_three_in_their_order() -> None:
     assert [name.text for name in view.names] == ["moth_0", "moth_1", "moth_2"]
     assert "90% of photos (fitted on 181 photos" in view.words
     assert "91% (88–94%), averaged over species" in view.words
+
+
+def test_one_name_is_not_called_the_only_one_that_fits_where_it_is_doubtful_on_this_photo() -> None:
+    sure, doubtful = set_view(made(1), {}, best=0.97), set_view(made(1), {}, best=0.58)
+    assert (sure.heading, ALONE in sure.words) == ("Only this one fits", False)
+    assert doubtful.heading == "One name, 58% probable here"
+    assert doubtful.words.endswith(ALONE)
+    assert ALONE not in set_view(made(2), {}, best=0.58).words
+
+
+def test_a_promise_for_each_group_is_said_so() -> None:
+    words = set_view(made(2, score="group", promised_groups=("head", "tail")), {}).words
+    assert "90% of photos, and of those of head and tail species alone (fitted on 181 photos" in words
 
 
 def test_a_promise_that_was_not_measured_says_that_it_is_not_for_every_species() -> None:

@@ -159,15 +159,6 @@ def difference_words(found: Difference | None, absent: str = NO_SPECIES) -> str:
     return absent if found is None else f"{points(found.value)} ({interval_words(found.interval)})"
 
 
-def count_words(number: int, singular: str, plural: str | None = None) -> str:
-    """A count with its noun.
-
-    >>> count_words(1, "photo"), count_words(1653, "photo"), count_words(2, "species", "species")
-    ('1 photo', '1,653 photos', '2 species')
-    """
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
 def text_cell(text: str, mark: str = "") -> Cell:
     """A cell of words."""
     return Cell(text, mark=mark)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.groups import GROUPS, Group
+from models.words import count_words
 from training.compare.record import RunResult
 from training.compare.selection import Standing, group_recalls
 
@@ -36,7 +37,7 @@ def result_line(result: RunResult, groups: Sequence[Group]) -> str:
 
 def standing_line(standing: Standing) -> str:
     """A recipe's place by validation."""
-    seeds = f"{standing.num_seeds} seed{'s' if standing.num_seeds > 1 else ''}"
+    seeds = count_words(standing.num_seeds, "seed")
     return f"{standing.mean:6.1%}  {standing.recipe} on {standing.backbone}, {seeds}: {_recalls(standing.recalls)}"
 
 

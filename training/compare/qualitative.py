@@ -19,10 +19,11 @@ from torch.nn import functional
 
 from models.heatmap import heated
 from models.preprocess import DEFAULT_LIMITS, Preprocessing, preprocess
+from models.words import count_words
 from training.checkpoint import WEIGHTS
 from training.classifier import Classifier
 from training.compare.methods import Method
-from training.compare.page import Photo, PhotoRow, count_words
+from training.compare.page import Photo, PhotoRow
 from training.compare.record import RunResult
 from training.data.prepared import Dataset
 from training.experts import ExpertHeads

@@ -6,10 +6,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors import SafetensorError
 
+from models.words import count_words
 from training.compare.csv_files import write_csv_files
 from training.compare.differences import ablations, against_baseline
 from training.compare.methods import Comparison, make_comparison
-from training.compare.page import Page, Section, count_words
+from training.compare.page import Page, Section
 from training.compare.qualitative import photo_rows, run_with_weights
 from training.compare.record import RunResult
 from training.compare.sections import (

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from models.groups import GROUPS
+from models.words import count_words
 from training.choices import EqualWeights
 from training.compare.confusions import confusions_table, family_tables
 from training.compare.differences import Versuses, factor_of
 from training.compare.methods import Comparison, Method
-from training.compare.page import Section, Table, count_words, headings, number_cell, text_cell
+from training.compare.page import Section, Table, headings, number_cell, text_cell
 from training.compare.plots import counts_plot, differences_plot, groups_plot, species_plot, trade_off_plot
 from training.compare.svg import ACCENT, INK_SOFT
 from training.compare.tables import (

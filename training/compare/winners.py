@@ -3,18 +3,10 @@
 from collections.abc import Mapping
 
 from models.groups import GROUPS
+from models.words import count_words
 from training.compare.differences import Versuses
 from training.compare.methods import Comparison, Method
-from training.compare.page import (
-    Table,
-    count_words,
-    headings,
-    number_cell,
-    p_words,
-    percent,
-    points,
-    text_cell,
-)
+from training.compare.page import Table, headings, number_cell, p_words, percent, points, text_cell
 from training.compare.statistics import Difference
 from training.compare.tables import figure_words
 
