@@ -1,10 +1,8 @@
 """Every identity of every method, in one list, and a line that says how each came out."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
-import torch
-
+from training.hardware import one_thread
 from training.identities import (
     after,
     contrastive,
@@ -22,17 +20,6 @@ CHECKS: tuple[Check, ...] = tuple(
     for module in (losses, sampling, mixing, experts, contrastive, distillation, after, prior)
     for check in module.CHECKS.found
 )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """For numbers this small, threads only wait for each other: a hundred times as long on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def verdicts(checks: Iterable[Check] = CHECKS) -> Iterator[tuple[Check, bool, str]]:
