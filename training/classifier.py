@@ -74,7 +74,7 @@ class Classifier(nn.Module):
         if count != "all" and count > len(stages):
             name, num = self.backbone.name, len(stages)
             raise ValueError(f"frozen_stages={count}: {name} has {num} stages; all freezes the whole of it")
-        frozen = [self.backbone] if count == "all" else stages[:count]
+        frozen: list[nn.Module] = [self.backbone] if count == "all" else stages[:count]
         for part in [*frozen, *(self.backbone.loose_parameters() if frozen else ())]:
             part.requires_grad_(False)
         return frozen

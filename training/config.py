@@ -99,7 +99,8 @@ class Optimisation(Frozen):
 
     The rate rises over ``warmup_epochs``, then falls as a cosine to ``final_lr_factor``, or with ``decay=step`` to
     ``step_factor`` of what it was once each of the shares ``steps_at`` of the epochs has passed. ``decay_vectors``
-    lets weight decay reach biases and batch normalisation too.
+    lets weight decay reach biases and batch normalisation too. A run ends with the running average of its weights:
+    ``ema_decay`` of what it was and the rest of the newest, which count more in the first steps.
     """
 
     epochs: Annotated[int, Field(gt=0)] = 24
