@@ -1,5 +1,6 @@
 """The command line: one function a command, which reads arguments and prints; the work is elsewhere."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -276,7 +277,9 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        hint = "; the disk is full: make room, then start the same command again" if full else ""
+        typer.echo(f"error: {error}{hint}", err=True)
         sys.exit(1)
 
 
