@@ -8,6 +8,10 @@ from training.identities import (
     contrastive,
     distillation,
     experts,
+    frozen,
+    gradients,
+    groups,
+    imbalance,
     losses,
     mixing,
     prior,
@@ -15,11 +19,22 @@ from training.identities import (
 )
 from training.identities.check import Check
 
-CHECKS: tuple[Check, ...] = tuple(
-    check
-    for module in (losses, sampling, mixing, experts, contrastive, distillation, after, prior)
-    for check in module.CHECKS.found
+_MODULES = (
+    losses,
+    gradients,
+    sampling,
+    imbalance,
+    mixing,
+    experts,
+    contrastive,
+    distillation,
+    after,
+    frozen,
+    prior,
+    groups,
 )
+
+CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS.found)
 
 
 def verdicts(checks: Iterable[Check] = CHECKS) -> Iterator[tuple[Check, bool, str]]:
