@@ -31,6 +31,7 @@ from training.judged import evaluate_models
 from training.options import WantedViews, read_views
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
+from training.refusals import sentence
 from training.run_folder import begin_run, command_line, is_first_process, read_run
 from training.target_prior import read_target
 from training.trainer import train as train_run
@@ -279,7 +280,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         hint = "; the disk is full: make room, then start the same command again" if full else ""
-        typer.echo(f"error: {error}{hint}", err=True)
+        typer.echo(f"error: {sentence(error)}{hint}", err=True)
         sys.exit(1)
 
 

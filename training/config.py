@@ -24,6 +24,7 @@ from training.choices import (
     Stage,
 )
 from training.near_names import near_first, near_keys_first
+from training.refusals import sentence
 
 METHODS: dict[str, dict[str, type[BaseModel]]] = {
     part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
@@ -341,4 +342,4 @@ def read_config(path: Path) -> RunConfig:
     try:
         return RunConfig.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a run's configuration: {error}") from error
+        raise ValueError(f"{path}: not a run's configuration: {sentence(error)}") from error
