@@ -50,8 +50,8 @@ class Measured:
 
 
 def compare(candidate: Measured, reference: Measured, *, seed: int = 0) -> Comparison:
-    """Compare two versions of a model. The interval of a group's recall is the wider of a percentile bootstrap over
-    photos within species and Newcombe's over the group's photos, as in ``models.metrics``.
+    """Compare two versions of a model. The interval of a group's recall is the wider of ``models.resampling``'s over
+    photos within species and Newcombe's over the group's photos.
     """
     known = {species.label for species in candidate.evaluation.species}
     common = [species for species in reference.evaluation.species if species.label in known]

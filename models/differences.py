@@ -1,6 +1,6 @@
 """Two versions on the same photos: by how much proportions differ, with intervals. Pure numpy; knows no files.
 
-Legend: N photos, C species, B bootstrap replicates. ``p`` and ``q``: the two versions.
+Legend: N photos, B bootstrap replicates. ``p`` and ``q``: the two versions.
 """
 
 from collections.abc import Iterator
@@ -68,18 +68,6 @@ def resampled_photos(species_N: NDArray[np.int64], seed: int) -> Iterator[NDArra
         num_drawn = min(_TOGETHER, NUM_REPLICATES - start)
         drawn_bN = rng.random((num_drawn, len(species_N)))
         yield first_N + (drawn_bN * counts_N).astype(np.int64)
-
-
-def mean_recall(correct_bN: NDArray[np.bool_], species_N: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean over species of the share named right, of each replicate [b]. ``species_N`` sorted, as the columns.
-
-    >>> mean_recall(np.array([[True, False, True]]), np.array([4, 4, 7])).tolist()
-    [0.75]
-    """
-    _, first, counts = np.unique(species_N, return_index=True, return_counts=True)
-    hits_bC = np.add.reduceat(correct_bN.astype(np.float64), first, axis=1)
-    means: NDArray[np.float64] = (hits_bC / counts).mean(axis=1)
-    return means
 
 
 def calibration_errors(

@@ -9,10 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.changes import PARTS, GroupChange, Part, SpeciesChange, change_of, members, percentiles, wider
-from models.differences import calibration_errors, mean_recall, newcombe_paired, resampled_photos
+from models.changes import (
+    PARTS,
+    Change,
+    GroupChange,
+    Part,
+    SpeciesChange,
+    change_of,
+    members,
+    percentiles,
+    wider,
+)
+from models.differences import NUM_REPLICATES, calibration_errors, newcombe_paired, resampled_photos
 from models.evaluation import SpeciesMetrics
+from models.groups import Group
 from models.predictions import Prediction
+from models.resampling import figures_of, make_design, replicates
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,9 @@ class _Photos:
 def paired_changes(
     pairs: Sequence[tuple[Prediction, Prediction]], common: Sequence[SpeciesMetrics], seed: int
 ) -> tuple[tuple[GroupChange, ...], tuple[SpeciesChange, ...]]:
-    """Changes of each group and of each common species. ``pairs``: (candidate, reference) of one photo each."""
+    """Changes of each group and of each common species. ``pairs``: (candidate, reference) of one photo each, at least
+    one pair.
+    """
     places = {species.label: place for place, species in enumerate(common)}
     ordered = sorted(pairs, key=lambda pair: (places[pair[0].label], pair[0].sha256))
     photos = _Photos(
@@ -48,8 +62,15 @@ def paired_changes(
         confidence_2N=np.array([[each.confidence for each in pair] for pair in ordered]).T,
     )
     in_part = {part: {places[each.label] for each in members(common, part)} for part in PARTS}
+    recalls = _recalls(photos, [each.group for each in common], seed)
     groups = tuple(
-        _group_change(part, len(in_part[part]), photos.of(np.isin(photos.species_N, [*in_part[part]])), seed)
+        _group_change(
+            part,
+            len(in_part[part]),
+            photos.of(np.isin(photos.species_N, [*in_part[part]])),
+            recalls.get(_FIGURE_OF[part]),
+            seed,
+        )
         for part in PARTS
     )
     species = tuple(
@@ -58,16 +79,33 @@ def paired_changes(
     return groups, species
 
 
-def _group_change(part: Part, num_species: int, photos: _Photos, seed: int) -> GroupChange:
+_FIGURE_OF: dict[Part, str] = {part: "macro_recall" if part == "all" else part for part in PARTS}
+
+
+def _recalls(photos: _Photos, groups: Sequence[Group], seed: int) -> dict[str, Change]:
+    """Change of each figure of the design, with the interval of photos that are drawn anew within their species."""
+    design = make_design(photos.species_N, groups)
+    new_N, old_N = photos.correct_2N.astype(np.float64)
+    new_F, old_F = figures_of(new_N, design), figures_of(old_N, design)
+    gains_BF = replicates(new_N - old_N, design, num=NUM_REPLICATES, seed=seed)
+    return {
+        figure: change_of((new_F[f], old_F[f]), percentiles(gains_BF[:, f]))
+        for f, figure in enumerate(design.figures)
+    }
+
+
+def _group_change(
+    part: Part, num_species: int, photos: _Photos, recall: Change | None, seed: int
+) -> GroupChange:
     num_photos = len(photos.species_N)
     counts = photos.counts()
-    recall = ece = None
-    if num_photos:
-        recalls_2 = mean_recall(photos.correct_2N, photos.species_N)
+    ece = None
+    if recall is not None:
+        assert recall.interval is not None
+        interval = wider(recall.interval, newcombe_paired(*counts))
+        recall = recall.model_copy(update={"interval": interval})
         errors_2 = calibration_errors(photos.confidence_2N, photos.correct_2N)
-        recall_B, ece_B = _replicates(photos, seed)
-        recall = change_of(recalls_2, wider(percentiles(recall_B), newcombe_paired(*counts)))
-        ece = change_of(errors_2, percentiles(ece_B))
+        ece = change_of(errors_2, percentiles(_changes_of_ece(photos, seed)))
     return GroupChange(
         part=part,
         num_species=num_species,
@@ -80,16 +118,16 @@ def _group_change(part: Part, num_species: int, photos: _Photos, seed: int) -> G
     )
 
 
-def _replicates(photos: _Photos, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Changes of recall and of ECE in each replicate [B]; both versions are looked at on the same drawn photos."""
-    recalls, errors = [], []
+def _changes_of_ece(photos: _Photos, seed: int) -> NDArray[np.float64]:
+    """Change of ECE in each replicate [B]; both versions are looked at on the same drawn photos."""
+    changes = []
     for places_bN in resampled_photos(photos.species_N, seed):
-        new, old = (
-            (photos.correct_2N[row][places_bN], photos.confidence_2N[row][places_bN]) for row in (0, 1)
+        new_b, old_b = (
+            calibration_errors(photos.confidence_2N[row][places_bN], photos.correct_2N[row][places_bN])
+            for row in (0, 1)
         )
-        recalls.append(mean_recall(new[0], photos.species_N) - mean_recall(old[0], photos.species_N))
-        errors.append(calibration_errors(new[1], new[0]) - calibration_errors(old[1], old[0]))
-    return np.concatenate(recalls), np.concatenate(errors)
+        changes.append(new_b - old_b)
+    return np.concatenate(changes)
 
 
 def _species_change(species: SpeciesMetrics, photos: _Photos) -> SpeciesChange:

@@ -1,5 +1,6 @@
 """The command line: one function a command, which reads arguments and prints; the work is elsewhere."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ from training.options import WantedViews, read_views
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.refit import refit
+from training.refusals import sentence
 from training.run_folder import begin_run, command_line, is_first_process, read_run
 from training.target_prior import read_target
 from training.trainer import train as train_run
@@ -278,7 +280,9 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        hint = "; the disk is full: make room, then start the same command again" if full else ""
+        typer.echo(f"error: {sentence(error)}{hint}", err=True)
         sys.exit(1)
 
 

@@ -61,6 +61,18 @@ class Backbone(nn.Module):
             blocks = list(getattr(network, "blocks", None) or getattr(network, "stages", []))
         return [nn.ModuleList(stem), *blocks]
 
+    def loose_parameters(self) -> list[nn.Parameter]:
+        """Parameters of no part of the network, such as a transformer's places: they go with the stem."""
+        return list(self.network.parameters(recurse=False))
+
+    def stages_above(self) -> dict[nn.Parameter, int]:
+        """How many stages follow each parameter's own; 0 in the last one and behind it."""
+        stages = self.stages()
+        above = dict.fromkeys(self.network.parameters(), 0)
+        for place, stage in enumerate(stages):
+            above |= dict.fromkeys(stage.parameters(), len(stages) - 1 - place)
+        return above | dict.fromkeys(self.loose_parameters(), len(stages) - 1)
+
     def last_stage(self) -> tuple[nn.Module, str]:
         """Where the last of the stages hangs: its parent and its name there. Raises ValueError for unnamed stages."""
         network = self.network

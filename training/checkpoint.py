@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -43,9 +44,14 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def save_weights(folder: Path, network: nn.Module) -> None:
-    """Write the final weights, whole or not at all."""
+    """Write the final weights, whole or not at all. Raises OSError that says so where they could not be written."""
     part = folder / f"{WEIGHTS}.part"
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
+    try:
+        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
+    except (OSError, SafetensorError) as error:  # the latter reports a failed write too
+        part.unlink(missing_ok=True)
+        kept = f"the final weights could not be saved ({error}); the checkpoint of the last epoch is kept"
+        raise OSError(f"{folder}: {kept}: make room, then start the same command again") from error
     part.replace(folder / WEIGHTS)
 
 

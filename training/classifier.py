@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.backbones import Backbone, make_backbone
-from training.config import RunConfig
+from training.config import FrozenStages, RunConfig
 from training.experts import ExpertHeads, branch
 from training.folding import fold_batch_norm
 from training.heads import make_head
@@ -28,7 +28,7 @@ class Classifier(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: Backbone, head: nn.Module, *, dropout: float = 0.0, frozen_stages: int = 0
+        self, backbone: Backbone, head: nn.Module, *, dropout: float = 0.0, frozen_stages: FrozenStages = 0
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -68,13 +68,16 @@ class Classifier(nn.Module):
             stage.eval()
         return self
 
-    def _freeze(self, count: int) -> list[nn.Module]:
+    def _freeze(self, count: FrozenStages) -> list[nn.Module]:
+        """``all`` is more than all stages: what lies behind the last one, such as a last convolution, too."""
         stages = self.backbone.stages()
-        if count > len(stages):
-            raise ValueError(f"frozen_stages={count}: {self.backbone.name} has {len(stages)} stages")
-        for stage in stages[:count]:
-            stage.requires_grad_(False)
-        return stages[:count]
+        if count != "all" and count > len(stages):
+            name, num = self.backbone.name, len(stages)
+            raise ValueError(f"frozen_stages={count}: {name} has {num} stages; all freezes the whole of it")
+        frozen: list[nn.Module] = [self.backbone] if count == "all" else stages[:count]
+        for part in [*frozen, *(self.backbone.loose_parameters() if frozen else ())]:
+            part.requires_grad_(False)
+        return frozen
 
 
 def make_classifier(config: RunConfig, num_classes: int, *, same_padding: bool = False) -> Classifier:

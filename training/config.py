@@ -24,6 +24,7 @@ from training.choices import (
     Stage,
 )
 from training.near_names import near_first, near_keys_first
+from training.refusals import sentence
 
 METHODS: dict[str, dict[str, type[BaseModel]]] = {
     part: {choice.model_fields["name"].default: choice for choice in get_args(get_args(union)[0])}
@@ -41,6 +42,7 @@ def _split_words(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
+FrozenStages = Annotated[int, Field(ge=0)] | Literal["all"]
 Shares = Annotated[tuple[Fraction, ...], BeforeValidator(_split_words)]
 """Shares of something; on a command line with commas between."""
 
@@ -75,10 +77,10 @@ class Model(Frozen):
 
     ``pretrained``: ``none``, ``timm`` (timm's hub) or a file: ``.npz`` as in the dequantised MobileNetV2 weights,
     or ``.safetensors`` in timm's names. ``frozen_stages`` stages, counted from the stem, keep their weights and
-    statistics. ``batch_norm``: ``learn``, or ``fold`` it into the convolutions of pretrained weights, with the
-    statistics that they came with. A ``cosine`` head multiplies cosines by ``cosine_scale``, which learns unless
-    ``learn_scale`` is off. ``pretrained_share`` of every weight of the backbone goes back, when training has ended,
-    to what it was before (WiSE-FT, arXiv:2109.01903).
+    statistics, or with ``all`` the whole backbone does. ``batch_norm``: ``learn``, or ``fold`` it into the convolutions
+    of pretrained weights, with the statistics that they came with. A ``cosine`` head multiplies cosines by
+    ``cosine_scale``, which learns unless ``learn_scale`` is off. ``pretrained_share`` of every weight of the backbone
+    goes back, when training has ended, to what it was before (WiSE-FT, arXiv:2109.01903).
     """
 
     backbone: str = "mobilenetv2_100"
@@ -87,17 +89,19 @@ class Model(Frozen):
     cosine_scale: Positive = 16.0
     learn_scale: bool = True
     dropout: Fraction = 0.0
-    frozen_stages: Annotated[int, Field(ge=0)] = 0
+    frozen_stages: FrozenStages = 0
     batch_norm: Literal["learn", "fold"] = "learn"
     pretrained_share: Fraction = 0.0
 
 
 class Optimisation(Frozen):
-    """Optimiser and schedule. Rates are for the head; the backbone's is ``backbone_lr_factor`` of it.
+    """Optimiser and schedule. Rates are for the head; the backbone's is ``backbone_lr_factor`` of it, in its last
+    stage, and in each stage below ``layer_decay`` of the one above (layer-wise rates).
 
     The rate rises over ``warmup_epochs``, then falls as a cosine to ``final_lr_factor``, or with ``decay=step`` to
     ``step_factor`` of what it was once each of the shares ``steps_at`` of the epochs has passed. ``decay_vectors``
-    lets weight decay reach biases and batch normalisation too.
+    lets weight decay reach biases and batch normalisation too. A run ends with the running average of its weights:
+    ``ema_decay`` of what it was and the rest of the newest, which count more in the first steps.
     """
 
     epochs: Annotated[int, Field(gt=0)] = 24
@@ -105,6 +109,7 @@ class Optimisation(Frozen):
     optimiser: Literal["adamw", "sgd"] = "adamw"
     lr: Positive = 5e-3
     backbone_lr_factor: Positive = 0.1
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     decay_vectors: bool = False
@@ -187,6 +192,16 @@ class RunConfig(Frozen):
         if self.model.pretrained_share and self.model.batch_norm != "fold":
             raise ValueError(
                 "model.pretrained_share mixes weights, not statistics: use model.batch_norm=fold"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _patches_come(self) -> "RunConfig":
+        rests, epochs = self.mixing.cmo_rest_epochs, self.optimisation.epochs
+        if self.mixing.cmo and epochs <= 2 * rests:
+            raise ValueError(
+                f"mixing.cmo rests in the first and last {rests} epochs, and there are {epochs}: it would do nothing; "
+                "use more optimisation.epochs or fewer mixing.cmo_rest_epochs"
             )
         return self
 
@@ -327,4 +342,4 @@ def read_config(path: Path) -> RunConfig:
     try:
         return RunConfig.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a run's configuration: {error}") from error
+        raise ValueError(f"{path}: not a run's configuration: {sentence(error)}") from error

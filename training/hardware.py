@@ -5,6 +5,8 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +36,17 @@ def loader_workers(wanted: int | None) -> int:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores // 2, 8) if cores > 2 else 0
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread: small things faster, and sums in one order whoever asks for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> None:

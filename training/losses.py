@@ -16,7 +16,7 @@ from training import choices
 
 
 def reversed_log_prior(training_counts: Sequence[int]) -> Tensor:
-    """The log prior with the most frequent class's value given to the rarest, and so on, float32 [C].
+    """The log prior with the most frequent class's value given to the rarest, and so on [C].
 
     >>> [round(value, 3) for value in reversed_log_prior([6, 3, 1]).exp().tolist()]
     [0.1, 0.3, 0.6]
@@ -26,13 +26,13 @@ def reversed_log_prior(training_counts: Sequence[int]) -> Tensor:
 
 
 def log_prior(training_counts: Sequence[int]) -> Tensor:
-    """log(n_i / N), float32 [C]. Raises ValueError for a class without images.
+    """log(n_i / N) in torch's default precision [C]. Raises ValueError for a class without images.
 
     >>> log_prior([1, 1]).exp().tolist()
     [0.5, 0.5]
     """
     counts_C = _counts(training_counts)
-    return (counts_C / counts_C.sum()).log().float()
+    return (counts_C / counts_C.sum()).log().to(torch.get_default_dtype())
 
 
 class LogitAdjusted(nn.Module):
@@ -105,7 +105,8 @@ class LDAM(nn.Module):
     ) -> None:
         super().__init__()
         counts_C = _counts(training_counts)
-        self.register_buffer("margins_C", (max_margin * (counts_C / counts_C.min()) ** -0.25).float())
+        margins_C = max_margin * (counts_C / counts_C.min()) ** -0.25
+        self.register_buffer("margins_C", margins_C.to(torch.get_default_dtype()))
         self.scale = scale
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
@@ -157,7 +158,8 @@ class LabelAwareSmoothing(nn.Module):
         counts_C = _counts(training_counts)
         span = counts_C.max() - counts_C.min()
         place_C = (counts_C - counts_C.min()) / span if span else torch.ones_like(counts_C)
-        self.register_buffer("smoothing_C", (tail + (head - tail) * (pi / 2 * place_C).sin()).float())
+        smoothing_C = tail + (head - tail) * (pi / 2 * place_C).sin()
+        self.register_buffer("smoothing_C", smoothing_C.to(torch.get_default_dtype()))
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
         """Loss of each image [B]."""

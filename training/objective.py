@@ -17,7 +17,7 @@ from training.schedule import switch_epoch
 
 
 class Objective(nn.Module):
-    """Loss of each image [B], float32. Set ``epoch`` (0-based) before each pass.
+    """Loss of each image [B], in at least float32. Set ``epoch`` (0-based) before each pass.
 
     Before ``first_epoch`` every weight is one; from it on they are ``weights_C`` (DRW: Cao et al., 2019).
     """
@@ -27,7 +27,7 @@ class Objective(nn.Module):
     def __init__(self, loss: nn.Module, weights_C: Tensor, *, first_epoch: int = 0) -> None:
         super().__init__()
         self.loss = loss
-        self.register_buffer("weights_C", weights_C.float())
+        self.register_buffer("weights_C", weights_C.to(torch.get_default_dtype()))
         self.first_epoch = first_epoch
         self.epoch = 0
 

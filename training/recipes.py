@@ -184,6 +184,11 @@ def mislas() -> RunConfig:
     return cross_entropy().with_(recipe="mislas", optimisation={"mixup_alpha": 1.0}, stage=MiSLAS())
 
 
+def linear_probe() -> RunConfig:
+    """Cross-entropy and a head alone, on a pretrained backbone that is frozen whole: what its features are worth."""
+    return cross_entropy().with_(recipe="linear_probe", model={"frozen_stages": "all"})
+
+
 def transfer() -> RunConfig:
     """Cross-entropy for a few photos a species: the upper half of a pretrained network learns, at 320 px, and half of
     its head is a discriminant.
@@ -231,6 +236,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         debug,
         baseline,
         logit_adjusted,
+        linear_probe,
         transfer,
         transfer_long_tail,
         fine_tuned_long_tail,

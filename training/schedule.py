@@ -1,11 +1,15 @@
 """Learning rate and switches as pure functions of progress, so that resuming has nothing to restore."""
 
-from math import ceil, cos, pi
+from math import ceil, cos, inf, pi
 
+from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from training.classifier import Classifier
 from training.config import Optimisation
+
+_HEAD = inf
+"""Its place among the backbone's stages, which are counted from the last one down."""
 
 
 def lr_factor(epoch: float, settings: Optimisation) -> float:
@@ -29,35 +33,48 @@ def lr_factor(epoch: float, settings: Optimisation) -> float:
 
 
 def switch_epoch(after: float, epochs: int) -> int:
-    """The first epoch, counted from 0, of what begins once a share ``after`` of the epochs has passed.
+    """The first epoch, counted from 0, of what begins once a share ``after``, under 1, of the epochs has passed.
 
-    >>> switch_epoch(0.8, 200), switch_epoch(0.8, 24), switch_epoch(0.0, 24), switch_epoch(1.0, 24)
-    (160, 20, 0, 24)
+    It is the last epoch at the latest: in a run of two, DRW would otherwise be DRW by its name alone.
+
+    >>> switch_epoch(0.8, 200), switch_epoch(0.8, 24), switch_epoch(0.0, 24), switch_epoch(0.8, 2)
+    (160, 20, 0, 1)
     """
-    return ceil(after * epochs - 1e-9)
+    return min(ceil(after * epochs - 1e-9), epochs - 1)
 
 
 def make_optimiser(classifier: Classifier, settings: Optimisation) -> Optimizer:
-    """AdamW, or SGD with momentum, over what learns: the head at the full rate, the backbone at its share.
+    """AdamW, or SGD with momentum, over what learns: the head at the full rate, the backbone's stages at their shares.
 
     Vectors (biases, normalisation) do not decay unless the settings say so. Each group keeps its peak rate as
-    ``peak_lr``.
+    ``peak_lr``. Raises ValueError for layer-wise rates of a backbone that does not name its stages.
     """
-    groups: list[dict[str, object]] = []
-    for module, rate in (
-        (classifier.backbone, settings.lr * settings.backbone_lr_factor),
-        (classifier.head, settings.lr),
+    above = _stages_above(classifier, settings)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in [*classifier.backbone.parameters(), *classifier.head.parameters()]:
+        if parameter.requires_grad:
+            groups.setdefault((above.get(parameter, _HEAD), parameter.ndim > 1), []).append(parameter)
+    options: list[dict[str, object]] = []
+    # Sorted, since checkpoints keep the optimiser's state by place.
+    for (place, is_matrix), parameters in sorted(
+        groups.items(), key=lambda group: (group[0][0], not group[0][1])
     ):
-        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        for parameters, decay in (
-            ([p for p in learning if p.ndim > 1], settings.weight_decay),
-            ([p for p in learning if p.ndim <= 1], settings.weight_decay if settings.decay_vectors else 0.0),
-        ):
-            if parameters:
-                groups.append({"params": parameters, "peak_lr": rate, "lr": rate, "weight_decay": decay})
+        share = 1.0 if place == _HEAD else settings.backbone_lr_factor * settings.layer_decay**place
+        decay = settings.weight_decay if is_matrix or settings.decay_vectors else 0.0
+        rate = settings.lr * share
+        options.append({"params": parameters, "peak_lr": rate, "lr": rate, "weight_decay": decay})
     if settings.optimiser == "sgd":
-        return SGD(groups, momentum=settings.momentum, fused=True)
-    return AdamW(groups, fused=True)
+        return SGD(options, momentum=settings.momentum, fused=True)
+    return AdamW(options, fused=True)
+
+
+def _stages_above(classifier: Classifier, settings: Optimisation) -> dict[nn.Parameter, int]:
+    backbone = classifier.backbone
+    if settings.layer_decay == 1:
+        return dict.fromkeys(backbone.parameters(), 0)
+    if len(backbone.stages()) == 1:
+        raise ValueError(f"{backbone.name} does not name its stages: it cannot have optimisation.layer_decay")
+    return backbone.stages_above()
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:

@@ -13,9 +13,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from models.preprocess import Preprocessing
+from training.average import running_average
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.data.batches import Share, Views
@@ -97,8 +98,8 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
     network = fabric.setup_module(step.network)
     optimiser = make_optimiser(classifier, config.optimisation)
     add_parameters(optimiser, step, config.optimisation)
-    decay = get_ema_multi_avg_fn(config.optimisation.ema_decay)  # type: ignore[no-untyped-call]
-    average = AveragedModel(classifier, multi_avg_fn=decay, use_buffers=True)
+    averaging = running_average(config.optimisation.ema_decay)
+    average = AveragedModel(classifier, multi_avg_fn=averaging, use_buffers=True)
     mixer = Mixer(config, dataset.info.training_counts)
     return TrainingState(classifier, average, optimiser, loss, step, taught, mixer, views, fabric, network)
 

@@ -149,19 +149,22 @@ def _train_epoch(
             losses.append(take_step(state, config, batch, rng))
         except NotFinite as error:
             where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
-            raise ValueError(_advice(error, where, batch.draws, dataset)) from error
+            kept = (
+                "the checkpoint of the epoch before is kept" if epoch else "no epoch was finished before it"
+            )
+            raise ValueError(_advice(error, where, batch.draws, dataset, kept)) from error
         progress.step(len(batch.draws) * state.share.of, losses[-1])
     mean = torch.tensor(np.mean(losses), device=state.fabric.device)
     return float(cast(torch.Tensor, state.fabric.all_reduce(mean)))
 
 
-def _advice(error: NotFinite, where: str, draws: tuple[int, ...], dataset: Dataset) -> str:
+def _advice(error: NotFinite, where: str, draws: tuple[int, ...], dataset: Dataset, kept: str) -> str:
     samples = dataset.split("train")
     paths = [samples[draw % len(samples)].path for draw in draws]
     photos = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return (
-        f"{error} in {where} (photos {photos}): the checkpoint of the epoch before is kept; begin another run with a "
-        "lower optimisation.lr, or with precision=fp32"
+        f"{error} in {where} (photos {photos}): {kept}; begin another run with a lower optimisation.lr, or with "
+        "precision=fp32"
     )
 
 

@@ -1,15 +1,17 @@
 """Every identity of every method, in one list, and a line that says how each came out."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
-import torch
-
+from training.hardware import one_thread
 from training.identities import (
     after,
     contrastive,
     distillation,
     experts,
+    frozen,
+    gradients,
+    groups,
+    imbalance,
     losses,
     mixing,
     prior,
@@ -17,22 +19,22 @@ from training.identities import (
 )
 from training.identities.check import Check
 
-CHECKS: tuple[Check, ...] = tuple(
-    check
-    for module in (losses, sampling, mixing, experts, contrastive, distillation, after, prior)
-    for check in module.CHECKS.found
+_MODULES = (
+    losses,
+    gradients,
+    sampling,
+    imbalance,
+    mixing,
+    experts,
+    contrastive,
+    distillation,
+    after,
+    frozen,
+    prior,
+    groups,
 )
 
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """For numbers this small, threads only wait for each other: a hundred times as long on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS.found)
 
 
 def verdicts(checks: Iterable[Check] = CHECKS) -> Iterator[tuple[Check, bool, str]]:

@@ -97,3 +97,17 @@ def test_a_view_is_drawn_from_the_callers_generator_alone(policy: str) -> None:
     assert not view(0).equal(view(1))
     assert view(0).shape == (3, 16, 16)
     assert view(0).dtype == torch.uint8
+
+
+@pytest.mark.parametrize("policy", ["none", "randaugment"])
+def test_a_view_is_the_same_at_any_number_of_threads(policy: str) -> None:
+    """A loading process has one thread, the training process as many as there are cores."""
+    augment = make_augmentation(Augment.model_validate({"policy": policy}), 288)
+    noise = np.random.default_rng(0).integers(0, 256, (331, 374, 3), dtype=np.uint8)
+    before, views = torch.get_num_threads(), []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        views.append([augment(noise, np.random.default_rng(seed)) for seed in range(24)])
+    torch.set_num_threads(before)
+    alone, two, four = views
+    assert all(a.equal(b) and a.equal(c) for a, b, c in zip(alone, two, four, strict=True))

@@ -60,6 +60,12 @@ def test_a_photo_is_never_pasted_over_its_own_view(tiny_dataset: Dataset) -> Non
         assert not any(image.equal(patch) for patch in first.foreground[0])
 
 
+def test_patches_that_would_never_come_are_refused() -> None:
+    with pytest.raises(ValueError, match="first and last 3 epochs, and there are 6: it would do nothing"):
+        make_recipe("cmo").with_(optimisation={"epochs": 6})
+    assert make_recipe("cmo").with_(optimisation={"epochs": 7}).mixing.cmo == 0.5
+
+
 @pytest.mark.parametrize(
     "changes",
     [

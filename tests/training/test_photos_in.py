@@ -41,6 +41,16 @@ def problem_of(index: Index, row: int) -> str:
     return next(problem.fault for problem in index.problems if problem.row == row)
 
 
+def test_a_species_folder_without_photos_is_listed_and_not_passed_over(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path, ("a", "b"))
+    (folder / "c" / "nested").mkdir(parents=True)
+    index = read_index(folder)
+    assert [taxon.label for taxon in index.taxa] == ["a", "b"]
+    assert [(problem.row, problem.path, problem.fault) for problem in index.problems] == [
+        (0, "c", "a folder without photos")
+    ]
+
+
 def test_every_bad_row_is_listed_with_its_number_and_the_good_ones_are_kept(tmp_path: Path) -> None:
     draw_folder(tmp_path, ("a", "b", "c"))
     (tmp_path / "a" / "cut.jpg").write_bytes(photo()[:300])

@@ -14,6 +14,7 @@ from training.data.cache import open_cache
 from training.data.dataset import TrainingViews, training_loader
 from training.data.prepared import Dataset
 from training.data.sampler import class_shares, epoch_order
+from training.objective import make_objective
 from training.recipes import make_recipe
 from training.trainer import train
 
@@ -46,6 +47,17 @@ def test_balanced_batches_are_the_same_at_any_number_of_workers(tiny_dataset: Da
     alone = batches(0)
     assert len(alone) > 2
     assert all(one.equal(other) for one, other in zip(alone, batches(workers), strict=True))
+
+
+@pytest.mark.parametrize("epochs", range(1, 11))
+def test_what_is_deferred_comes_in_however_short_the_run_is(epochs: int) -> None:
+    last = epochs - 1
+    weighted = make_recipe("drw").with_(optimisation={"epochs": epochs})
+    objective = make_objective(weighted, (90, 9))
+    objective.epoch = last
+    assert not objective.weights().equal(torch.ones(2))
+    drawn = class_shares(Sampling(name="class_balanced", after=0.8), [90, 9], epoch=last, epochs=epochs)
+    assert drawn.tolist() == [0.5, 0.5]
 
 
 def test_a_class_without_photos_is_never_drawn() -> None:

@@ -5,9 +5,10 @@ import torch
 from typer.testing import CliRunner
 
 from training.__main__ import app
+from training.hardware import one_thread
 from training.identities.check import Check, close, rises
 from training.losses import Focal
-from training.verify import CHECKS, one_thread, verdicts
+from training.verify import CHECKS, verdicts
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.method}: {check.statement}")

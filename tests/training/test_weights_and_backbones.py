@@ -14,12 +14,13 @@ from tests.shared import shared
 from training.__main__ import app
 from training.backbones import make_backbone
 from training.classifier import Classifier, make_classifier
-from training.config import RunConfig
+from training.config import Optimisation, RunConfig
 from training.data.prepared import Dataset, write_dataset
 from training.export import check_parity, to_onnx
 from training.folding import convolution_pairs, fold_batch_norm
 from training.pretrained import load_folded_mobilenet, restore_batch_norm
 from training.recipes import make_recipe
+from training.schedule import make_optimiser
 
 INSECTS = "weights/mobilenet_v2_1.0_224_inat_insect_dequant.npz"
 
@@ -161,6 +162,53 @@ def test_frozen_stages_keep_weights_and_statistics_bit_for_bit() -> None:
     assert all(now.equal(then) for now, then in zip(frozen, before, strict=True))
     with pytest.raises(ValueError, match="has 8 stages"):
         make_classifier(tiny("mobilenetv2_100", 64, frozen_stages=9), 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_100", "mobilenetv3_small_100", "convnext_atto", "test_vit", "resnet18"]
+)
+def test_a_wholly_frozen_backbone_learns_nothing_and_keeps_its_statistics(name: str) -> None:
+    """Behind the last stage of most lies something more, such as a convolution or a normalisation."""
+    torch.manual_seed(0)
+    classifier = make_classifier(tiny(name, 64, frozen_stages="all"), 4).train()
+    before = {key: value.clone() for key, value in classifier.backbone.state_dict().items()}
+    optimiser = make_optimiser(classifier, Optimisation(lr=0.1, weight_decay=0.1))
+    classifier(torch.rand(4, 3, 64, 64) * 255).square().sum().backward()
+    optimiser.step()
+    assert all(value.equal(before[key]) for key, value in classifier.backbone.state_dict().items())
+    learning = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    assert set(learning) == set(classifier.head.parameters())
+
+
+def test_a_transformers_places_are_frozen_with_its_stem() -> None:
+    network = make_classifier(tiny("test_vit", 64, frozen_stages=1), 4).backbone.network
+    assert {name for name, _ in network.named_parameters(recurse=False)} == {"cls_token", "pos_embed"}
+    assert not any(parameter.requires_grad for parameter in network.parameters(recurse=False))
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_100", "convnext_atto", "test_vit", "resnet18", "resnet32_cifar"]
+)
+def test_each_stage_learns_at_its_share_of_the_rate_of_the_one_above(name: str) -> None:
+    size_px = 32 if name == "resnet32_cifar" else 64
+    classifier = make_classifier(tiny(name, size_px), 4)
+    settings = Optimisation(lr=1.0, backbone_lr_factor=0.1, layer_decay=0.5)
+    optimiser = make_optimiser(classifier, settings)
+    rates = {parameter: group["lr"] for group in optimiser.param_groups for parameter in group["params"]}
+    assert set(rates) == set(classifier.parameters())
+    assert {rates[parameter] for parameter in classifier.head.parameters()} == {1.0}
+    stages = classifier.backbone.stages()
+    for above, stage in enumerate(reversed(stages)):
+        assert {rates[parameter] for parameter in stage.parameters()} == {0.1 * 0.5**above}
+    last = [rates[parameter] for parameter in classifier.backbone.network.parameters()][-1]
+    assert last == 0.1  # what lies behind the last stage
+    plain = make_optimiser(classifier, Optimisation())
+    assert [group["lr"] for group in plain.param_groups] == pytest.approx([5e-4, 5e-4, 5e-3, 5e-3])
+
+
+def test_layer_wise_rates_of_a_backbone_without_named_stages_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"regnetx_002 does not name its stages"):
+        make_optimiser(make_classifier(tiny("regnetx_002", 64), 4), Optimisation(layer_decay=0.7))
 
 
 def test_weights_come_from_a_safetensors_file_and_a_wrong_one_is_refused(tmp_path: Path) -> None:

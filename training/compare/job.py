@@ -19,7 +19,6 @@ from models.preprocess import Preprocessing
 from training.calibrate import fit_temperature
 from training.checkpoint import METRICS
 from training.classifier import Classifier
-from training.compare.plan import sentence
 from training.compare.record import Cost, Predictions, RunResult, write_result
 from training.config import RunConfig
 from training.data.prepared import Dataset, read_dataset
@@ -27,6 +26,7 @@ from training.evaluate import class_indices
 from training.finish import check_finish
 from training.hardware import hardware_name, peak_memory_mib
 from training.inference import evaluation_cache, network_logits, places_of
+from training.refusals import sentence
 from training.run_folder import RunRecord, begin_run, read_run
 from training.trainer import finish_from, train_epochs
 
@@ -130,7 +130,7 @@ def main() -> None:
         except BlockingIOError:
             sys.exit(f"{folder}: another process is at this run; wait for it or end it")
         except (ValueError, OSError) as error:
-            sys.exit(sentence(error) if isinstance(error, ValueError) else str(error))
+            sys.exit(sentence(error))
         except KeyboardInterrupt:
             sys.exit(130)
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from models.evaluation import Evaluation, Interval
 from models.groups import GROUPS, Group
 from models.metrics import evaluate_predictions
+from models.resampling import Design, make_design
 from training.compare.record import Predictions, RunResult
 from training.compare.selection import validation_standings
-from training.compare.statistics import Design, Spread, intervals_of, make_design, spread
+from training.compare.statistics import Spread, intervals_of, spread
 from training.data.prepared import Dataset
 from training.evaluate import class_indices
 

@@ -7,12 +7,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from training.compare.ablation import ablations
 from training.config import RunConfig, apply_overrides
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
+from training.refusals import sentence
 
 
 class Backbone(NamedTuple):
@@ -135,14 +134,3 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def sentence(error: ValueError) -> str:
-    """What was wrong, without the frame that pydantic puts around it."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    said = []
-    for part in error.errors():
-        where = ".".join(map(str, part["loc"]))
-        said.append(f"{where}: " * bool(where) + part["msg"].removeprefix("Value error, "))
-    return "; ".join(said)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from training.config import Augment
+from training.hardware import one_thread
 
 _GREY = 128
 """What fills a place that has no photo."""
@@ -88,10 +89,14 @@ def resample(photo_HW3: Tensor, view: View, side_px: int) -> Tensor:
 
 
 def change_colour(pixels_3SS: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """Torchvision's brightness, then contrast about the mean grey, then saturation, in one pass and in place."""
+    """Torchvision's brightness, then contrast about the mean grey, then saturation, in one pass and in place.
+
+    The mean is numpy's: torch's adds in another order with other threads, and a view must not depend on whether a
+    loading process, which has one thread, makes it.
+    """
     red, green, blue = pixels_3SS
     grey_SS = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
-    mean = float(grey_SS.mean())
+    mean = float(grey_SS.numpy().mean())
     lift_SS = grey_SS.mul_(brightness * contrast * (1 - saturation)).add_((1 - contrast) * brightness * mean)
     return pixels_3SS.mul_(brightness * contrast * saturation).add_(lift_SS)
 
@@ -112,7 +117,7 @@ def make_augmentation(
         view_3SS = pixels_3SS.clamp_(0, 255).round_().to(torch.uint8)
         if more is None:
             return view_3SS
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), one_thread():
             torch.manual_seed(int(rng.integers(2**63)))
             changed: Tensor = more(view_3SS)
         return changed

@@ -43,7 +43,7 @@ class PhotoCache:
 def open_cache(folder: Path, root: Path, samples: Sequence[Sample], wanted: Wanted) -> PhotoCache:
     """The cache for these photos at this size, made if it is not there. Safe to be killed: a half file is not used.
 
-    Raises ValueError where a photo has changed or vanished since ``prepare``.
+    Raises ValueError where a photo has changed or vanished since ``prepare``, OSError where there is no room for it.
     """
     digest = hashlib.sha256("\n".join(sample.sha256 for sample in samples).encode()).hexdigest()[:16]
     pixels_path = folder / "cache" / f"{digest}-{_tag(wanted)}.npy"
@@ -65,12 +65,20 @@ def _build(
     jobs = [(root / sample.path, sample.sha256, wanted) for sample in samples]
     with ProcessPoolExecutor() as pool:
         photos = list(pool.map(_decode, jobs, chunksize=16))
+    pixels = np.concatenate([photo.reshape(-1) for photo in photos])
     part = pixels_path.with_name(f"{pixels_path.name}.{os.getpid()}.part")
-    with part.open("wb") as stream:
-        np.save(stream, np.concatenate([photo.reshape(-1) for photo in photos]))
-    part.replace(pixels_path)
-    part.write_text(json.dumps([photo.shape[:2] for photo in photos]))
-    part.replace(shapes_path)
+    try:
+        with part.open("wb") as stream:
+            np.save(stream, pixels)
+        part.replace(pixels_path)
+        part.write_text(json.dumps([photo.shape[:2] for photo in photos]))
+        part.replace(shapes_path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(
+            f"{pixels_path.parent}: {len(photos):,} decoded photos, {pixels.nbytes / 2**20:,.0f} MiB, could not be "
+            f"written ({error}): make room there"
+        ) from error
 
 
 def _decode(job: tuple[Path, str, Wanted]) -> NDArray[np.uint8]:

@@ -74,10 +74,13 @@ class Index:
 def read_index(source: Path, root: Path | None = None) -> Index:
     """Read a folder (one sub-folder a species) or a CSV. Raises ValueError for a source that cannot be read at all.
 
-    Bad rows never vanish: each becomes a Problem with its row number (for a folder, its place in sorted order).
+    Bad rows never vanish: each becomes a Problem with its row number (for a folder, its place in sorted order, and 0
+    for a species without a file).
     """
+    empty: list[Problem] = []
     if source.is_dir():
         rows, found_root = list(_folder_rows(source)), source
+        empty = _empty_folders(source, {row["label"] for _, row in rows})
     elif source.is_file():
         rows, found_root = _csv_rows(source)
     else:
@@ -93,15 +96,24 @@ def read_index(source: Path, root: Path | None = None) -> Index:
             f"{next((p.fault for p in (*problems, *unreadable, *single)), 'no photos found')}"
         )
     ordered = tuple(taxa[label] for label in sorted(kept))
-    faults = sorted((*problems, *unreadable, *single), key=lambda problem: problem.row)
+    faults = sorted((*empty, *problems, *unreadable, *single), key=lambda problem: problem.row)
     return Index(root, tuple(samples), ordered, tuple(faults))
+
+
+def _species_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _empty_folders(folder: Path, labels: set[str]) -> list[Problem]:
+    """A species without a file has no row that could be listed: it is listed itself, as row 0."""
+    names = [species.name for species in _species_folders(folder)]
+    handling = "no such species in the data: add photos"
+    return [Problem(0, name, "a folder without photos", handling) for name in names if name not in labels]
 
 
 def _folder_rows(folder: Path) -> Iterator[tuple[int, dict[str, str]]]:
     number = 0
-    for species in sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    ):
+    for species in _species_folders(folder):
         for photo in sorted(species.rglob("*")):
             if photo.is_file() and not photo.name.startswith("."):
                 number += 1

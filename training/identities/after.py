@@ -87,6 +87,14 @@ def _tau_one() -> bool:
     return bool(np.abs(np.linalg.norm(tau_normalised(weight_CD, 1.0), axis=1) - 1).max() < 1e-12)
 
 
+@CHECKS.add("tau-normalisation", "a bias is left out, which would undo it")
+def _no_bias() -> bool:
+    head = stages.tau_norm(linear(), 1.0)
+    embeddings_ND = embedded().embeddings_ND
+    unit_CD = functional.normalize(linear().weight.detach(), dim=1)
+    return close(head(embeddings_ND), embeddings_ND @ unit_CD.T, 1e-5)
+
+
 @CHECKS.add("tau-normalisation", "the chosen tau is as good on validation as any other")
 def _best_tau() -> bool:
     weight_CD = linear().weight.detach().double().numpy()
@@ -96,6 +104,13 @@ def _best_tau() -> bool:
     ]
     chosen = choose_tau(weight_CD, embeddings_ND, labels_N)
     return recalls[round(chosen * 10)] == max(recalls) > min(recalls)
+
+
+@CHECKS.add("post-hoc adjustment", "taken from probabilities instead of logits, it would name other classes")
+def _not_from_probabilities() -> bool:
+    right_N = adjust_logits(logits(), log_prior()).argmax(axis=1)
+    chances_NC = np.exp(logits()) / np.exp(logits()).sum(axis=1, keepdims=True)
+    return bool((right_N != (chances_NC - log_prior()).argmax(axis=1)).any())
 
 
 @CHECKS.add("LWS", "scales of 1 give the same logits")

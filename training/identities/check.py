@@ -1,6 +1,7 @@
 """An identity: a sentence about a method, and the small computation that shows whether it holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +31,17 @@ class Checks:
             return holds
 
         return keep
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """What is made here has its priors, margins and weights in float64, so that it can be exact to that."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def close(found: Tensor, expected: Tensor, tolerance: float = 1e-9) -> bool:

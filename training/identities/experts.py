@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from training.choices import Experts
 from training.experts import ExpertHeads, ExpertsLoss, ParallelStage, divergence
-from training.identities.check import Checks, close
+from training.identities.check import Checks, close, in_float64
 from training.identities.losses import COUNTS, EQUAL, batch, is_cross_entropy
 from training.losses import LDAM, LogitAdjusted, ReversedPrior, log_prior, reversed_log_prior
 from training.objective import make_objective
@@ -66,10 +66,11 @@ def _reversed() -> bool:
 @CHECKS.add("SADE", "the third expert learns twice the reversed prior")
 def _third_expert() -> bool:
     counts_C = torch.tensor(COUNTS, dtype=torch.float64)
-    best_C = (2 * reversed_log_prior(COUNTS).double()).requires_grad_()
-    loss_C = ReversedPrior(COUNTS)(best_C.expand(len(COUNTS), -1), torch.arange(len(COUNTS)))
+    with in_float64():
+        best_C = (2 * reversed_log_prior(COUNTS)).requires_grad_()
+        loss_C = ReversedPrior(COUNTS)(best_C.expand(len(COUNTS), -1), torch.arange(len(COUNTS)))
     (gradient_C,) = torch.autograd.grad((loss_C * counts_C / counts_C.sum()).sum(), best_C)
-    return close(gradient_C, torch.zeros_like(gradient_C), 1e-6)
+    return close(gradient_C, torch.zeros_like(gradient_C))
 
 
 @CHECKS.add("several experts", "a stage in copies of one gives each image K times, expert by expert")

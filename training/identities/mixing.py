@@ -2,14 +2,20 @@
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.choices import Mixing
+from training.class_weights import inverse_frequency
 from training.data.batches import foreground_draws, pasted_steps
 from training.identities.check import Checks, close
+from training.identities.losses import COUNTS as FIVE
+from training.identities.losses import batch
 from training.identities.sampling import CLASSES, COUNTS, drawn, within_bounds
+from training.losses import Focal
 from training.mixing import Labelled, MixedBatch, mix, paste, remix
+from training.objective import Objective
 from training.recipes import make_recipe
+from training.step_loss import Step
 
 CHECKS = Checks()
 
@@ -54,6 +60,32 @@ def _mixup_definition() -> bool:
     same_labels = bool(batch.other_labels_B.equal(images().labels_B[other]))
     expected = share * pixels + (1 - share) * pixels[other]
     return same_labels and close(batch.pixels_BCHW, expected, 1e-6)
+
+
+@CHECKS.add(
+    "mixup", "a share of 1 has the plain loss, and shares are of each image's losses, not of the batch's mean"
+)
+def _shared_losses() -> bool:
+    logits_BC, labels_B = batch()
+    others_B = labels_B.roll(1)
+    objective = Objective(Focal(), inverse_frequency(FIVE, gamma=0.5))
+    share_B = torch.linspace(0, 1, len(labels_B), dtype=torch.float64)
+
+    def loss(share: float | Tensor) -> Tensor:
+        mixture = MixedBatch(logits_BC, labels_B, others_B, share)
+        return Step(nn.Identity())(nn.Identity(), objective, mixture, None)[1]  # type: ignore[no-any-return]
+
+    first_B, other_B = objective(logits_BC, labels_B), objective(logits_BC, others_B)
+    by_image = [share * a + (1 - share) * b for share, a, b in zip(share_B, first_B, other_B, strict=True)]
+    return close(loss(1.0), first_B.mean()) and close(loss(share_B), torch.stack(by_image).mean())
+
+
+@CHECKS.add("CutMix", "a share of 1 leaves images as they are")
+def _nothing_pasted() -> bool:
+    return all(
+        paste(images(0), images(1), 1.0, np.random.default_rng(seed)).pixels_BCHW.equal(images(0).pixels_BCHW)
+        for seed in range(5)
+    )
 
 
 @CHECKS.add("CutMix", "the label's share is exactly the pixel ratio")

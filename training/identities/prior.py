@@ -4,11 +4,21 @@ X places where an image can lie, C classes, p(x | y) known: the best logits are 
 objective, and what they hold beyond log p(x | y) is the prior that is left.
 """
 
+from itertools import combinations
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.choices import EffectiveNumber, Experts, InverseFrequency, LogitAdjusted, PostHoc, Sampling
+from training.choices import (
+    EffectiveNumber,
+    Experts,
+    InverseFrequency,
+    LogitAdjusted,
+    PostHoc,
+    Sampling,
+    TauNorm,
+)
 from training.config import RunConfig
 from training.data.sampler import class_shares
 from training.identities.check import Checks
@@ -108,3 +118,29 @@ def _together() -> bool:
         allow_double_correction=True,
     )
     return leaves_what_is_said(config)
+
+
+def _is_refused(changes: dict[str, object]) -> bool:
+    try:
+        cross_entropy(**changes)
+    except ValueError:
+        return True
+    return False
+
+
+@CHECKS.add(
+    "correct once",
+    "any two of sampler, loss, weights, stage and post-hoc prior are refused unless both are meant",
+)
+def _once() -> bool:
+    corrections: tuple[dict[str, object], ...] = (
+        {"sampling": Sampling(name="class_balanced", after=0.8)},
+        {"loss": LogitAdjusted()},
+        {"weights": EffectiveNumber()},
+        {"stage": TauNorm()},
+        {"post_hoc": PostHoc(tau=1.0)},
+    )
+    pairs = [one | other for one, other in combinations(corrections, 2)]
+    alone = not any(map(_is_refused, corrections))
+    meant = not any(_is_refused(pair | {"allow_double_correction": True}) for pair in pairs)
+    return alone and meant and all(map(_is_refused, pairs))

@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.changes import PARTS, wider
+from models.comparison import compare
+from models.differences import NUM_REPLICATES, newcombe_paired
 from models.groups import GROUPS, Group
+from models.resampling import figures_of, make_design, replicates
+from tests.measured import ALL, WORSE_TAIL, measured
 from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
 from training.compare.methods import FIGURES, make_comparison
 from training.compare.selection import validation_standings
 from training.compare.statistics import (
     corrected,
-    figures_of,
     holm,
     intervals_of,
-    make_design,
     paired_differences,
-    replicates,
     spread,
 )
 
@@ -45,6 +47,24 @@ def test_a_difference_is_ours_minus_theirs_and_turns_with_them() -> None:
         assert turned[name].value == pytest.approx(-one.value, abs=1e-12)
     assert found["accuracy"].value == pytest.approx(ours_N.mean() - theirs_N.mean(), abs=1e-12)
     assert found["accuracy"].p < 0.01
+
+
+def test_two_versions_and_two_recipes_are_resampled_alike() -> None:
+    new, old = measured(WORSE_TAIL), measured(ALL)
+    right = [np.array(outcomes, dtype=np.float64).ravel() for outcomes in (WORSE_TAIL, ALL)]
+    groups = [species.group for species in old.evaluation.species]
+    design = make_design(np.repeat(np.arange(len(ALL)), len(ALL[0])), groups)
+    as_recipes = paired_differences(right[0], right[1], design, num=NUM_REPLICATES)
+    as_versions = compare(new, old)
+    for part in PARTS:
+        one, other = as_recipes["macro_recall" if part == "all" else part], as_versions.part(part)
+        assert other.recall is not None
+        assert other.recall.change == pytest.approx(one.value, abs=1e-12)
+        held = np.isin(np.repeat(groups, len(ALL[0])), GROUPS if part == "all" else part)
+        gained, lost = (int(((right[a] > right[b]) & held).sum()) for a, b in ((0, 1), (1, 0)))
+        both = int(((right[0] + right[1] == 2) & held).sum())
+        pooled = newcombe_paired(both, gained, lost, int(held.sum()) - both - gained - lost)
+        assert other.recall.interval == pytest.approx(wider(one.interval, pooled), abs=1e-12)
 
 
 def test_a_certain_difference_has_the_smallest_p_that_so_many_replicates_allow() -> None:
