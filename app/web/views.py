@@ -127,8 +127,21 @@ class LoginEntry:
 
 
 @dataclass(frozen=True)
+class RefusedView:
+    """Why what a form asked for was refused."""
+
+    title: str
+    detail: str
+
+    @classmethod
+    def of(cls, refused: AppError | None) -> "RefusedView | None":
+        """View of a refusal; None of none."""
+        return cls(refused.title, refused.detail) if refused else None
+
+
+@dataclass(frozen=True)
 class AccountView:
-    """``/account``: an account's own logins."""
+    """``/account``: an account's own logins and its password. ``changed``: the password was, just now."""
 
     template: ClassVar[str] = "account.html"
     title: ClassVar[str] = "Your account"
@@ -137,6 +150,9 @@ class AccountView:
     role: str
     logins: tuple[LoginEntry, ...]
     form_token: str
+    min_password: int
+    changed: bool
+    refused: RefusedView | None
 
 
 @dataclass(frozen=True)
@@ -234,16 +250,3 @@ class NothingDeployedView:
     template: ClassVar[str] = "nothing_deployed.html"
 
     title: str
-
-
-@dataclass(frozen=True)
-class RefusedView:
-    """Why what a form asked for was refused."""
-
-    title: str
-    detail: str
-
-    @classmethod
-    def of(cls, refused: AppError | None) -> "RefusedView | None":
-        """View of a refusal; None of none."""
-        return cls(refused.title, refused.detail) if refused else None
