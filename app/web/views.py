@@ -54,7 +54,7 @@ class IdentificationRecord:
 
 @dataclass(frozen=True)
 class IdentificationsView:
-    """``/identifications``: newest first."""
+    """``/identifications``: newest first. ``whose`` they are, in words."""
 
     template: ClassVar[str] = "identifications.html"
     title: ClassVar[str] = "Identifications"
@@ -62,6 +62,7 @@ class IdentificationsView:
     records: tuple[IdentificationRecord, ...]
     newer_url: str | None
     older_url: str | None
+    whose: str
 
 
 @dataclass(frozen=True)
