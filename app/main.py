@@ -53,7 +53,7 @@ from app.web import (
     users_pages,
 )
 from app.web.dependencies import get_caller
-from app.web.middleware import SMALL_BODY_BYTES, BodyLimit, RequestContext
+from app.web.middleware import SMALL_BODY_BYTES, BodyLimit, HeadAsGet, RequestContext
 from app.web.strict import refuse_unknown_fields
 from models.preprocess import PhotoLimits
 
@@ -124,7 +124,8 @@ def create_app(settings: Settings, store_faults: Sequence[Fault] = ()) -> FastAP
         trusted_hosts=settings.trusted_hosts,
         tls=settings.base_url.startswith("https://"),
     )
-    serving.add_routes(app)  # last, so that its figures see every answer
+    serving.add_routes(app)  # after those above, so that its figures see every answer
+    app.add_middleware(HeadAsGet)
     return app
 
 

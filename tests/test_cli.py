@@ -145,6 +145,14 @@ def test_a_weak_password_is_refused_in_a_sentence(command: Server) -> None:
     assert refused.stderr == "error: password: expected 10 to 1024 characters\n"
 
 
+def test_a_lost_password_is_replaced_from_the_shell(command: Server) -> None:
+    command.run("admin", "create", "ana", given=f"{PASSWORD}\n")
+    done = command.run("admin", "password", "Ana", given="another sentence about moths\n")
+    assert (done.returncode, "logged out everywhere" in done.stdout) == (0, True)
+    unknown = command.run("admin", "password", "ben", given="another sentence about moths\n")
+    assert (unknown.returncode, unknown.stderr) == (1, "error: There is no account named 'ben'.\n")
+
+
 def test_a_version_is_promoted_and_rolled_back_from_the_shell(registered: Server) -> None:
     listed = registered.run("model", "list").stdout.splitlines()
     assert [line.endswith("* epoch 1") for line in listed] == [True, True, False]

@@ -15,7 +15,7 @@ from app.db.repositories import accounts as accounts_repository
 from app.db.repositories import members as members_repository
 from app.db.tables import Role, utc_now
 from app.errors import NotFound
-from app.services import accounts, members
+from app.services import accounts, members, password_change
 
 admin = typer.Typer(help="Accounts, invitations and roles.", no_args_is_help=True)
 key = typer.Typer(help="API keys for programs, and keys that sign bundles.", no_args_is_help=True)
@@ -25,12 +25,19 @@ Account = Annotated[str, typer.Argument(help="Name of the account.")]
 @admin.command("create", epilog="Example: python -m app admin create ana")
 def admin_create(account: Account) -> None:
     """Make an admin. The password is asked for, or is the first line of standard input."""
-    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    passwords = accounts.Passwords()
+    password, passwords = _password(), accounts.Passwords()
     user = with_session(
         lambda session: accounts.create_user(session, passwords, account, password, Role.ADMIN)
     )
     typer.echo(f"{user.name} is an admin.")
+
+
+@admin.command("password", epilog="Example: python -m app admin password ana")
+def admin_password(account: Account) -> None:
+    """Give an account another password, asked for or the first line of standard input. Its logins end."""
+    password, passwords = _password(), accounts.Passwords()
+    with_session(lambda session: password_change.give_password(session, passwords, account, password))
+    typer.echo(f"{account} has another password, and is logged out everywhere.")
 
 
 @admin.command("setup-link", epilog="Example: python -m app admin setup-link")
@@ -81,6 +88,10 @@ def admin_remove(account: Account) -> None:
     """Delete an account and end its logins. What it identified stays."""
     with_session(lambda session: members.remove(session, account))
     typer.echo(f"{account} is gone.")
+
+
+def _password() -> str:
+    return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 @key.command("create", epilog="Example: python -m app key create field-tablet-3 --scope predict --days 365")

@@ -16,7 +16,7 @@ from app.main import create_app
 from app.services.startup import Prepared, prepare
 from app.settings import Settings, SettingsError, load_settings
 from app.web.logs import configure_logs
-from app.web.server import AddressTaken, listen, run
+from app.web.server import AddressTaken, allow_open_files, listen, run
 from app.web.server import serve as serve_http
 
 app = typer.Typer(
@@ -69,6 +69,7 @@ def serve() -> None:
     """Migrate, register and deploy what is new, then answer until a signal comes."""
     settings = load_settings()
     configure_logs(settings.log_format)
+    allow_open_files()
     run(_serve(settings))
 
 

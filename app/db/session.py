@@ -19,6 +19,8 @@ Sessions: TypeAlias = async_sessionmaker[AsyncSession]
 """What makes sessions; ``async with sessions() as session`` rolls back unless it was committed."""
 
 _BUSY_TIMEOUT_MS = 10_000
+_SILENT = {"hide_parameters": True}
+"""Errors go into the log with their statement, not with the hashes and answers that were its values."""
 _READS = ("SELECT", "PRAGMA", "EXPLAIN", "BEGIN")
 _STARTUP_LOCK = 0x4C69_6768_7474_7261  # "Lighttra": any number that no other program of the database uses
 
@@ -26,21 +28,23 @@ _STARTUP_LOCK = 0x4C69_6768_7474_7261  # "Lighttra": any number that no other pr
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     """An engine for ``sqlite+aiosqlite://`` or ``postgresql+psycopg://``."""
     if make_url(url).get_backend_name() == "sqlite":
-        engine = _create_async_engine(url, pool_size=pool_size, max_overflow=pool_size)
+        engine = _create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, **_SILENT)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "before_cursor_execute", _begin_at_first_write)
         return engine
-    return _create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+    return _create_async_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, **_SILENT
+    )
 
 
 def create_sync_engine(url: str) -> Engine:
     """The same for a thread of its own: one connection, with the same promises."""
     if make_url(url).get_backend_name() == "sqlite":
-        engine = _create_sync_engine(url.replace("sqlite+aiosqlite:", "sqlite:", 1))
+        engine = _create_sync_engine(url.replace("sqlite+aiosqlite:", "sqlite:", 1), **_SILENT)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "before_cursor_execute", _begin_at_first_write)
         return engine
-    return _create_sync_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    return _create_sync_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, **_SILENT)
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

@@ -26,6 +26,8 @@ MIN_PASSWORD, MAX_PASSWORD = 10, 1024
 _KEPT_AFTER_THE_END = timedelta(days=30)
 _KEY_USE_NOTED_EVERY = timedelta(minutes=1)
 _NAME = re.compile(r"^[a-z0-9](?:[a-z0-9._@+-]{0,252}[a-z0-9])?$")
+_NOT_PEOPLE = frozenset({"anonymous", "start"})
+"""Who else acts here: the history would show an account of such a name as the service itself."""
 _PASSWORDS = PasswordHash((Argon2Hasher(),))
 _RANKS = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
@@ -103,6 +105,10 @@ def account_name(name: str) -> str:
     if not _NAME.match(tidy):
         raise InvalidField.of(
             "name", "expected 1 to 254 letters, digits or . _ @ + - that begin and end with one"
+        )
+    if tidy in _NOT_PEOPLE:
+        raise InvalidField.of(
+            "name", f"{tidy} is what the history calls the service itself; take another one"
         )
     return tidy
 

@@ -175,7 +175,7 @@ async def _stale(session: AsyncSession, name: str, expected_epoch: int) -> Stale
     when = now.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     return StaleEpoch(
         f"{now.actor} deployed {now.to_version} on {when}, which made it epoch {now.epoch}; you expected "
-        f"epoch {expected_epoch}. Their reason: {now.reason} Nothing was changed by you."
+        f"epoch {expected_epoch}. Their reason: “{now.reason}” Nothing was changed by you."
     )
 
 

@@ -1,17 +1,20 @@
-"""``/account``: an account's own logins, each of which can be ended from here."""
+"""``/account``: an account's own logins, each of which can be ended from here, and its password."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.services import members
-from app.services.accounts import Caller
-from app.web.dependencies import Session, Viewer
+from app.errors import AppError
+from app.services import members, password_change
+from app.services.accounts import MAX_PASSWORD, MIN_PASSWORD, Caller
+from app.web.accounts import limit_password
+from app.web.dependencies import LoginRate, PasswordHashes, Session, Viewer
 from app.web.forms import check_form
 from app.web.rendering import render
-from app.web.views import AccountView, LoginEntry
+from app.web.views import AccountView, LoginEntry, RefusedView
 
 router = APIRouter(prefix="/account", include_in_schema=False)
 
@@ -25,10 +28,41 @@ class EndLoginForm(BaseModel):
     login: Annotated[str, Field(max_length=64)] = ""
 
 
+class PasswordForm(BaseModel):
+    """What the form for another password sends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    form_token: str = ""
+    password: Annotated[str, Field(max_length=MAX_PASSWORD)]
+    new_password: Annotated[str, Field(max_length=10_000)]
+
+
 @router.get("")
-async def account_page(request: Request, caller: Viewer, session: Session) -> Response:
-    """Who is logged in, and where else."""
-    return render(request, await _view(request, caller, session))
+async def account_page(
+    request: Request, caller: Viewer, session: Session, done: Annotated[bool, Query()] = False
+) -> Response:
+    """Who is logged in, and where else. ``done``: after the password was changed."""
+    return render(request, await _view(request, caller, session, done=done))
+
+
+@router.post("/password")
+async def change_password(
+    request: Request,
+    caller: Viewer,
+    session: Session,
+    passwords: PasswordHashes,
+    rate: LoginRate,
+    form: Annotated[PasswordForm, Form()],
+) -> Response:
+    """Take another password. Every other login of the account ends with it."""
+    check_form(request, form.form_token)
+    await limit_password(request, rate, caller.actor)
+    try:
+        await password_change.change_password(session, passwords, caller, form.password, form.new_password)
+    except AppError as refused:
+        return render(request, await _view(request, caller, session, refused=refused), refused=refused)
+    return RedirectResponse("/account?done=true", 303)
 
 
 @router.post("/end")
@@ -44,7 +78,14 @@ async def end_logins(
     return RedirectResponse("/account", 303)
 
 
-async def _view(request: Request, caller: Caller, session: Session) -> AccountView:
+async def _view(
+    request: Request,
+    caller: Caller,
+    session: AsyncSession,
+    *,
+    done: bool = False,
+    refused: AppError | None = None,
+) -> AccountView:
     logins = tuple(
         LoginEntry(
             id=row.token_sha256[: members.LOGIN_ID_LENGTH],
@@ -56,4 +97,12 @@ async def _view(request: Request, caller: Caller, session: Session) -> AccountVi
         for row in await members.logins_of(session, caller)
     )
     assert caller.role is not None
-    return AccountView(caller.actor, caller.role.value, logins, request.state.form_token)
+    return AccountView(
+        name=caller.actor,
+        role=caller.role.value,
+        logins=logins,
+        form_token=request.state.form_token,
+        min_password=MIN_PASSWORD,
+        changed=done,
+        refused=RefusedView.of(refused),
+    )

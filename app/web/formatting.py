@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from models.decision import percent
 from models.groups import GROUPS, Group
 from models.metrics import Estimate
 from models.words import count_words
@@ -24,14 +25,12 @@ def share(value: float) -> str:
 
 
 def probability_words(value: float) -> str:
-    """A calibrated probability in percent; never 0% or 100%, which no estimate can promise.
+    """A calibrated probability in percent, as in the reason beside it: rounded down, never 0% or 100%.
 
-    >>> [probability_words(p) for p in (0.943, 0.9999, 0.0004)]
-    ['94%', 'over 99%', 'under 1%']
+    >>> [probability_words(p) for p in (0.943, 0.896, 0.9999, 0.0004)]
+    ['94%', '89%', 'over 99%', 'under 1%']
     """
-    if value > 0.99:
-        return "over 99%"
-    return "under 1%" if value < 0.01 else f"{value:.0%}"
+    return percent(value)
 
 
 def interval_words(interval: Sequence[float]) -> str:

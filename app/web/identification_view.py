@@ -210,7 +210,7 @@ def _meaning(decision: DecisionAnswer) -> str:
     """What the probability is, in a sentence that holds."""
     if decision.probability is None:
         return ""
-    times = share(min(0.99, max(0.01, decision.probability)))
+    times = probability_words(min(0.99, max(0.01, decision.probability)))
     return f"Calibrated probability: of answers that say {times}, about {times} should be right."
 
 

@@ -30,7 +30,10 @@ def configure_logs(log_format: Literal["console", "json"], level: int = logging.
     if log_format == "json":
         ending += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        ending.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        # Plain: the renderer's own choice prints every variable of every frame, passwords and photos among
+        # them, and nobody is answered during the ten seconds that it takes to set them out.
+        plain = structlog.dev.plain_traceback
+        ending.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=ending))
     root = logging.getLogger()

@@ -121,6 +121,23 @@ class _Seen:
         )
 
 
+class HeadAsGet:
+    """HEAD wherever there is GET: what monitors and link checkers ask. The same answer, without its body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_no_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_no_body)
+
+
 class BodyLimit:
     """Refuses bodies over their address's limit: by Content-Length at once, else while they stream in.
 

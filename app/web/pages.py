@@ -9,9 +9,11 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories import identifications
+from app.db.tables import Role
 from app.errors import AppError, InvalidField, NotFound
 from app.inference.engine import Engine
 from app.services import registry
+from app.services.accounts import Caller
 from app.services.answers import IdentifyAnswer
 from app.services.papers import papers_of
 from app.settings import Settings
@@ -112,14 +114,20 @@ def _animals(photos: list[bytes], together: bool) -> list[tuple[bytes, ...]]:
 
 @router.get("/identifications")
 async def identifications_page(
-    request: Request, _caller: Identifier, session: Session, before: Annotated[UUID | None, Query()] = None
+    request: Request, caller: Identifier, session: Session, before: Annotated[UUID | None, Query()] = None
 ) -> Response:
-    """What was identified, newest first; ``before`` is the last one of the page above."""
+    """What was identified, newest first; ``before`` is the last one of the page above.
+
+    Reviewers and admins see everybody's, accounts their own, and who has none what was identified without one.
+    """
     above = await identifications.by_id(session, before) if before else None
     if before and above is None:
         raise NotFound("There is no such identification.")
     rows = await identifications.newest(
-        session, limit=PAGE_SIZE + 1, before=(above.created_at, above.id) if above else None
+        session,
+        limit=PAGE_SIZE + 1,
+        before=(above.created_at, above.id) if above else None,
+        of_user="everybody" if caller.has_role(Role.REVIEWER) else caller.user_id,
     )
     shown = rows[:PAGE_SIZE]
     view = IdentificationsView(
@@ -128,8 +136,15 @@ async def identifications_page(
         ),
         newer_url="/identifications" if above else None,
         older_url=f"/identifications?before={shown[-1].id}" if len(rows) > PAGE_SIZE else None,
+        whose=_whose(caller),
     )
     return render(request, view)
+
+
+def _whose(caller: Caller) -> str:
+    if caller.has_role(Role.REVIEWER):
+        return "Every answer that was given"
+    return "Your answers" if caller.user_id else "Every answer that was given to people without an account"
 
 
 @router.get("/identifications/{identification_id}")

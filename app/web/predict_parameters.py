@@ -33,6 +33,20 @@ def _iso_date(value: object) -> object:
         ) from None
 
 
+def _degrees(value: object) -> object:
+    """Degrees as people write them: a comma for the point is understood.
+
+    >>> _degrees("47,25"), _degrees("-11.4")
+    (47.25, -11.4)
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip().replace(",", "."))
+    except ValueError:
+        raise ValueError("expected degrees with decimals, such as 47.25") from None
+
+
 class PredictParameters(BaseModel):
     """How an answer is wanted. Every one may stand in the query or in the form."""
 
@@ -52,6 +66,7 @@ class PredictParameters(BaseModel):
     ] = COVERAGE
     decimal_latitude: Annotated[
         float | None,
+        BeforeValidator(_degrees),
         Field(
             ge=-90,
             le=90,
@@ -59,7 +74,9 @@ class PredictParameters(BaseModel):
         ),
     ] = None
     decimal_longitude: Annotated[
-        float | None, Field(ge=-180, le=180, description="WGS 84. Goes with `decimal_latitude`.")
+        float | None,
+        BeforeValidator(_degrees),
+        Field(ge=-180, le=180, description="WGS 84. Goes with `decimal_latitude`."),
     ] = None
     event_date: Annotated[
         datetime | date | None,

@@ -83,7 +83,7 @@ def install(app: FastAPI) -> None:
 def unexpected(error: Exception) -> AppError:
     """What an error that no one expected is answered with; the log gets the whole of it."""
     if (refusal := refusal_of(error)) is not None:
-        log.error("the database refused", problem=refusal.slug, exc_info=error)
+        log.error("the database refused", problem=refusal.slug, fault=str(getattr(error, "orig", error)))
         return refusal
     log.error("unexpected error", exc_info=error)
     return InternalError("The service met an error that is its own fault. It was written to the log.")

@@ -1,6 +1,8 @@
 """The HTTP server: uvicorn, which says at ``/readyz`` that it leaves, and leaves when all is answered."""
 
 import asyncio
+import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -11,8 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.settings import Settings
+from app.web.connection import WatchedConnection
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap")
+
+
+MOST_OPEN_FILES = 65_536
 
 
 class AddressTaken(RuntimeError):
@@ -54,6 +60,15 @@ def run(service: Coroutine[None, None, None]) -> None:
         runner.run(service)
 
 
+def allow_open_files() -> None:
+    """Have as many connections as the system lets a process have, not the 1,024 that most begin with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):  # not ours to have, and no reason to stop
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket on this address. Raises AddressTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -77,7 +92,7 @@ async def serve(
     """Answer on this socket until a signal comes and everything in flight is answered."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=WatchedConnection,
         lifespan="off",  # ours is run around this, so that its errors reach the command line
         log_config=None,
         access_log=False,

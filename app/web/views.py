@@ -54,7 +54,7 @@ class IdentificationRecord:
 
 @dataclass(frozen=True)
 class IdentificationsView:
-    """``/identifications``: newest first."""
+    """``/identifications``: newest first. ``whose`` they are, in words."""
 
     template: ClassVar[str] = "identifications.html"
     title: ClassVar[str] = "Identifications"
@@ -62,6 +62,7 @@ class IdentificationsView:
     records: tuple[IdentificationRecord, ...]
     newer_url: str | None
     older_url: str | None
+    whose: str
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,21 @@ class LoginEntry:
 
 
 @dataclass(frozen=True)
+class RefusedView:
+    """Why what a form asked for was refused."""
+
+    title: str
+    detail: str
+
+    @classmethod
+    def of(cls, refused: AppError | None) -> "RefusedView | None":
+        """View of a refusal; None of none."""
+        return cls(refused.title, refused.detail) if refused else None
+
+
+@dataclass(frozen=True)
 class AccountView:
-    """``/account``: an account's own logins."""
+    """``/account``: an account's own logins and its password. ``changed``: the password was, just now."""
 
     template: ClassVar[str] = "account.html"
     title: ClassVar[str] = "Your account"
@@ -137,6 +151,9 @@ class AccountView:
     role: str
     logins: tuple[LoginEntry, ...]
     form_token: str
+    min_password: int
+    changed: bool
+    refused: RefusedView | None
 
 
 @dataclass(frozen=True)
@@ -234,16 +251,3 @@ class NothingDeployedView:
     template: ClassVar[str] = "nothing_deployed.html"
 
     title: str
-
-
-@dataclass(frozen=True)
-class RefusedView:
-    """Why what a form asked for was refused."""
-
-    title: str
-    detail: str
-
-    @classmethod
-    def of(cls, refused: AppError | None) -> "RefusedView | None":
-        """View of a refusal; None of none."""
-        return cls(refused.title, refused.detail) if refused else None

@@ -128,3 +128,12 @@ async def test_what_a_database_cannot_store_is_a_bad_field(postgres_url: str) ->
 
 def test_other_errors_are_not_blamed_on_the_database() -> None:
     assert refusal_of(ValueError("nothing to do with it")) is None
+
+
+async def test_an_error_does_not_tell_what_was_to_be_stored(sessions: Sessions) -> None:
+    async with sessions() as session:
+        session.add(AliasRow(model="a secret", version="1.0.0", epoch=1))
+        with pytest.raises(IntegrityError) as refused:
+            await session.flush()
+    said = str(refused.value).partition("[SQL")
+    assert ("a secret" in said[2], "INSERT" in said[2]) == (False, True)

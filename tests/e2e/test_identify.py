@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import NewWindow
 
@@ -82,9 +82,58 @@ async def test_a_file_that_is_no_photo_says_why_and_can_be_removed(
         row = page.locator("#queue li")
         await expect(row).to_contain_text("Not a photo format that can be read here")
         await expect(page.locator("#status")).to_contain_text("letter.jpg")
-        await expect(row.get_by_role("button", name="Try letter.jpg again")).to_be_visible()
+        retry = row.get_by_role("button", name="Try letter.jpg again")
+        await expect(retry, "it would be refused again").to_be_hidden()
         await row.get_by_role("button", name="Remove letter.jpg").click()
         await expect(row).to_have_count(0)
+
+
+async def test_a_file_with_nothing_in_it_is_named(
+    new_window: NewWindow, photos: list[Path], tmp_path: Path
+) -> None:
+    half_copied = tmp_path / "half-copied.jpg"
+    half_copied.touch()
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files([half_copied, photos[0]])
+        await expect(page.locator("#complaint")).to_contain_text("There is nothing in half-copied.jpg")
+        await expect(page.locator("#answers article")).to_have_count(1)
+
+
+async def test_what_was_wrong_in_the_form_is_mended_and_tried_again(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.get_by_text("Place, date and why").click()
+        await page.get_by_label("Latitude").fill("north")
+        await page.get_by_label("Longitude").fill("11,4")
+        await page.locator("#photos").set_input_files(photos[0])
+        await expect(page.locator("#queue li")).to_contain_text("expected degrees with decimals")
+        await page.get_by_label("Latitude").fill("47,2")
+        await page.get_by_role("button", name="Try moth-0.jpg again").click()
+        await expect(page.locator("#answers article")).to_have_count(1)
+
+
+async def test_a_photo_is_tried_again_under_the_same_key_so_that_no_answer_is_made_twice(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    keys: list[str] = []
+
+    async def lose_the_first(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        await (route.abort("connectionreset") if len(keys) == 1 else route.continue_())
+
+    async with new_window() as page:
+        await page.route("**/predict", lose_the_first)
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(photos[0])
+        await expect(page.locator("#queue li")).to_contain_text("no photo is identified twice")
+        await page.get_by_role("button", name="Try moth-0.jpg again").click()
+        await expect(page.locator("#answers article")).to_have_count(1)
+        await page.locator("#photos").set_input_files(photos[0])
+        await expect(page.locator("#answers article"), "chosen anew").to_have_count(2)
+    assert (keys[0] == keys[1], keys[1] == keys[2]) == (True, False)
 
 
 async def test_the_keyboard_alone_reaches_the_photo_chooser_and_shows_where_it_is(

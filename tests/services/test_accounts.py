@@ -150,6 +150,15 @@ async def test_accounts_need_a_name_and_a_password_worth_it(
             await accounts.create_user(session, Passwords(), name, password)
 
 
+@pytest.mark.parametrize("name", ["start", " Start", "anonymous"])
+async def test_nobody_is_called_as_the_service_calls_itself_in_the_history(
+    sessions: Sessions, name: str
+) -> None:
+    async with sessions() as session:
+        with pytest.raises(InvalidField, match="the service itself"):
+            await accounts.create_user(session, Passwords(), name, PASSWORD)
+
+
 async def test_a_name_is_taken_once_whatever_its_case(sessions: Sessions) -> None:
     async with sessions() as session:
         await accounts.create_user(session, Passwords(), "Ana", PASSWORD)

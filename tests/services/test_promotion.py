@@ -71,7 +71,7 @@ async def test_who_comes_second_is_told_who_did_what(sessions: Sessions) -> None
     with pytest.raises(StaleEpoch) as stale:
         await promote(sessions, "1.1.0", 1)
     assert "ben deployed 1.1.0 on " in stale.value.detail
-    assert "epoch 2; you expected epoch 1. Their reason: ben likes it." in stale.value.detail
+    assert "epoch 2; you expected epoch 1. Their reason: “ben likes it.”" in stale.value.detail
 
 
 @pytest.mark.usefixtures("store")

@@ -149,6 +149,8 @@ async def test_the_page_says_that_a_new_model_waits_and_deploys_it(
     part = part[: part.index("</section>")]
     assert "Nothing answers for this model yet" in part
     assert "LIGHTTRAP_DEFAULT_MODEL" not in part, "tiny-moths stays the default"
+    links = re.findall(r'href="(/[^"#]*)"', part)
+    assert [link for link in links if (await admin.get(link)).status_code != 200] == []
     assert 'name="expected_epoch" value="0"' in part
     token = re.search(r'name="form_token" value="([0-9a-f]+)"', part)
     assert token is not None

@@ -232,6 +232,8 @@ async def test_an_admin_looks_at_what_matches_before_a_list_is_kept_and_can_end_
     for words in ("1 of its 2 names are species", "Candela striatta", "Candela striata", "not kept yet"):
         assert words in page.text
     assert "No checklist is in use" in page.text
+    below = page.text.partition('<textarea id="csv"')[2].partition("</textarea>")[0]
+    assert "Candela striatta;" in below, "a name is put right where it is, and looked at again"
     kept = {**fields, "csv": csv.decode("utf-8-sig")}
     done = await admin.post("/admin/checklists/add", data=kept, headers={"Origin": ORIGIN})
     assert (done.status_code, done.headers["location"]) == (

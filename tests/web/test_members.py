@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.tables import LoginRow, Role, utc_now
-from app.errors import Conflict, Forbidden, NotFound
+from app.errors import Conflict, Forbidden, LoginRequired, NotFound
 from app.services import accounts, members
+from app.settings import Settings
 from tests.web.conftest import PASSWORD, connect, log_in
 
 HTML = {"Accept": "text/html"}
@@ -134,6 +135,48 @@ async def test_a_login_is_ended_from_another_browser(
     assert (await viewer.get("/account")).status_code == 200
 
 
+async def test_another_password_ends_every_other_login(admin: httpx.AsyncClient, app: FastAPI) -> None:
+    new = "another sentence about moths"
+    async with connect(app) as phone:
+        async with app.state.sessions() as session:
+            user = await accounts.log_in(session, app.state.passwords, "ana", PASSWORD)
+            phone.cookies.set("lighttrap", await accounts.start_login(session, user, timedelta(hours=1)))
+            await session.commit()
+        done = await send(admin, "/account", "password", password=PASSWORD, new_password=new)
+        assert (done.status_code, done.headers["location"]) == (303, "/account?done=true")
+        assert (await phone.get("/account")).status_code == 401
+    assert "Your password was changed" in (await admin.get("/account?done=true", headers=HTML)).text
+    async with app.state.sessions() as session:
+        await accounts.log_in(session, app.state.passwords, "ana", new)
+        with pytest.raises(LoginRequired):
+            await accounts.log_in(session, app.state.passwords, "ana", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("password", "new", "status", "words"),
+    [
+        ("not hers", "another sentence about moths", 401, "Your present password is not right"),
+        (PASSWORD, "short", 422, "expected 10 to 1024 characters"),
+    ],
+)
+async def test_a_password_is_not_changed_without_the_old_one_or_to_a_poor_one(
+    admin: httpx.AsyncClient, app: FastAPI, password: str, new: str, status: int, words: str
+) -> None:
+    refused = await send(admin, "/account", "password", password=password, new_password=new)
+    assert (refused.status_code, words in refused.text) == (status, True)
+    async with app.state.sessions() as session:
+        await accounts.log_in(session, app.state.passwords, "ana", PASSWORD)
+
+
+async def test_tries_at_the_present_password_are_counted(
+    admin: httpx.AsyncClient, settings: Settings
+) -> None:
+    most = int(settings.login_rate.partition("/")[0])
+    form = {"password": "not hers", "new_password": "another sentence about moths"}
+    statuses = [(await send(admin, "/account", "password", **form)).status_code for _ in range(most + 1)]
+    assert statuses == [401] * most + [429]
+
+
 async def test_a_key_is_made_shown_once_and_revoked_for_its_next_request(
     admin: httpx.AsyncClient, app: FastAPI
 ) -> None:
@@ -177,6 +220,7 @@ async def test_forms_without_their_token_change_nothing(admin: httpx.AsyncClient
         ("/admin/users/key", {"name": "x", "scope": "admin"}),
         ("/admin/users/remove", {"name": "ana"}),
         ("/account/end", {}),
+        ("/account/password", {"password": PASSWORD, "new_password": "another sentence about moths"}),
     ):
         answer = await admin.post(path, data=fields)
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/form-expired")

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.db.tables import Role
 from tests import drawn_photos
-from tests.web.conftest import PASSWORD
+from tests.web.conftest import PASSWORD, connect, log_in
 
 HTML = {"Accept": "text/html"}
 RUSTY = drawn_photos.photo(kind=0, seed=77)
@@ -51,6 +52,34 @@ async def test_an_answer_is_shown_as_it_was_saved_after_another_version_was_prom
     html = await page(client, f"/identifications/{found['id']}")
     assert "tiny-moths 1.0.0, epoch 1" in html
     assert "Groups: head:" in html
+
+
+async def test_an_account_sees_its_own_identifications_and_a_reviewer_everybodys(
+    client: httpx.AsyncClient, viewer: httpx.AsyncClient, admin: httpx.AsyncClient, app: FastAPI
+) -> None:
+    of_viewer, of_nobody = (await identified(viewer))["id"], (await identified(client))["id"]
+    async with connect(app) as reviewer, connect(app) as other:
+        await log_in(reviewer, app, "rita", Role.REVIEWER)
+        await log_in(other, app, "otto", Role.VIEWER)
+        listed = {}
+        for name, browser in {
+            "own": viewer,
+            "nobody": client,
+            "other": other,
+            "rita": reviewer,
+            "ana": admin,
+        }.items():
+            html = await page(browser, "/identifications")
+            listed[name] = re.findall(r'class="record" href="/identifications/([^"]+)"', html)
+        everybodys = [of_nobody, of_viewer]
+        assert listed == {
+            "own": [of_viewer],
+            "nobody": [of_nobody],
+            "other": [],
+            "rita": everybodys,
+            "ana": everybodys,
+        }
+        assert of_viewer in await page(other, f"/identifications/{of_viewer}"), "a link can be passed on"
 
 
 async def test_identifications_are_paged_newest_first(

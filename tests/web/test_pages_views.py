@@ -19,7 +19,7 @@ from app.web.docs_page import docs_view
 from app.web.identification_view import IdentificationView, identification_view
 from app.web.performance_blocks import Measured, plot_blocks
 from models import bundle, metrics
-from models.decision import DecisionKind
+from models.decision import DecisionKind, RollUp
 from models.groups import DEFAULT_RULE, Group
 from models.metrics import Evaluation
 from models.taxonomy import Taxon
@@ -105,6 +105,14 @@ def test_a_tail_species_asks_for_a_second_look() -> None:
         == "A rarely photographed species"
     )
     assert shown("species", TAXA[0], group="head", evidence=seen).warning is None
+
+
+def test_a_probability_is_the_same_in_figure_and_sentence_and_never_rounded_up_to_what_was_asked() -> None:
+    probabilities = np.array([0.896, *[0.104 / (len(TAXA) - 1)] * (len(TAXA) - 1)])
+    reason = RollUp(TAXA).decide(probabilities, reliability=0.9).reason
+    assert ("89%" in reason, "90% asked for" in reason) == (True, True)
+    view = shown("genus", TAXA[0], probability=0.896)
+    assert (view.probability, "that say 89%, about 89%" in view.meaning) == ("89%", True)
 
 
 def test_certainty_is_never_complete() -> None:

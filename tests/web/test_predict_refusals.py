@@ -35,6 +35,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("reliability nan", _fields(reliability="nan"), 422, "reliability"),
     ("latitude off the globe", _fields(decimal_latitude="91", decimal_longitude="0"), 422, "latitude"),
     ("latitude alone", _fields(decimal_latitude="50"), 422, "give both or none"),
+    ("latitude in words", _fields(decimal_latitude="north", decimal_longitude="0"), 422, "such as 47.25"),
     ("a date in words", _fields(event_date="last night"), 422, "ISO 8601"),
     ("explain maybe", _fields(explain="maybe"), 422, "explain"),
     ("unknown field", _fields(topk="3"), 422, "did you mean top_k?"),

@@ -47,6 +47,16 @@ async def test_pages_hold_no_inline_script_or_style(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize(
+    "path", ["/", "/livez", "/readyz", "/models", "/species", "/static/app/0/app.css", "/no"]
+)
+async def test_head_is_answered_as_get_without_the_body(client: httpx.AsyncClient, path: str) -> None:
+    whole, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert head.headers.get("content-length") == whole.headers.get("content-length")
+    assert (await client.head("/predict")).status_code == 405
+
+
+@pytest.mark.parametrize(
     ("given", "kept"),
     [("abcdefgh", True), ("a-b.c_D9" * 8, True), ("short", False), ("x" * 65, False), ("evil\tline", False)],
 )

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_
@@ -34,11 +35,20 @@ async def photo(session: AsyncSession, identification_id: UUID, position: int) -
 
 
 async def newest(
-    session: AsyncSession, *, limit: int, before: tuple[datetime, UUID] | None = None
+    session: AsyncSession,
+    *,
+    limit: int,
+    before: tuple[datetime, UUID] | None = None,
+    of_user: UUID | Literal["everybody"] | None = "everybody",
 ) -> Sequence[IdentificationRow]:
-    """Identifications, newest first; ``before`` is time and id of the last one of the page above."""
+    """Identifications, newest first; ``before`` is time and id of the last one of the page above.
+
+    ``of_user``: an account's own; None: those that were made without one.
+    """
     order = (IdentificationRow.created_at, IdentificationRow.id)
     query = select(IdentificationRow).order_by(order[0].desc(), order[1].desc()).limit(limit)
+    if of_user != "everybody":
+        query = query.where(IdentificationRow.user_id == of_user)  # SQLAlchemy writes "IS NULL" for None
     if before is not None:
         query = query.where(tuple_(*order) < tuple_(*before))
     return (await session.scalars(query)).all()

@@ -28,7 +28,7 @@ function start() {
     failed(animal, title) {
       numFailed += 1;
       announce(`${animal.name}: ${title}.`);
-      animal.retry.addEventListener("click", () => { numFailed -= 1; enqueue(animal); }, { once: true });
+      animal.retry.addEventListener("click", () => { numFailed -= 1; animal.ask(wanted(form)); enqueue(animal); }, { once: true });
     },
     gone(animal) {
       const index = waiting.indexOf(animal);
@@ -68,6 +68,10 @@ function start() {
 
   function take(fileList) {
     const files = [...fileList].filter((file) => file.size > 0);
+    const empty = [...fileList].filter((file) => file.size === 0).map((file) => file.name);
+    const nothing = empty.length ? `There is nothing in ${empty.join(", ")}: the file has 0 bytes. Was it copied whole?` : "";
+    if (nothing) announce(nothing);
+    complain(nothing);
     if (files.length === 0) return;
     const most = Number(form.dataset.maxPhotos);
     if (together.checked && files.length > most) {
@@ -75,7 +79,6 @@ function start() {
       complain(`These are ${files.length} photos. One answer takes at most ${most} photos of an animal: choose fewer, or untick the box.`);
       return;
     }
-    complain("");
     if (queue.children.length === 0) numGiven = numAnswered = 0;
     const animals = together.checked ? [files] : files.map((file) => [file]);
     numGiven += animals.length;

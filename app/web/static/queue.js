@@ -1,7 +1,9 @@
 // One animal on its way: a row with a small picture, what is happening, and its progress.
 
-import { fetchPlate, identify } from "./upload.js";
+import { fetchPlate, identify, newKey } from "./upload.js";
 
+// Too large, no photo format, not to be decoded: the same file is refused again. A wrong field (also 422) can be mended.
+const HOPELESS = new Set(["photo-too-large", "unsupported-photo", "undecodable-photo"].map((slug) => `/problems/${slug}`));
 const template = document.getElementById("queue-item");
 
 export class Animal {
@@ -9,6 +11,7 @@ export class Animal {
   constructor(files, fields, listener) {
     this.files = files;
     this.fields = fields;
+    this.key = newKey();
     this.listener = listener;
     this.row = template.content.firstElementChild.cloneNode(true);
     this.words = this.row.querySelector(".words");
@@ -23,6 +26,13 @@ export class Animal {
     this.showThumbnail();
     this.cancel.addEventListener("click", () => this.stop());
     this.say("Waiting for its turn", 0);
+  }
+
+  /** Ask for something else the next time; the same question keeps its key. */
+  ask(fields) {
+    if (JSON.stringify(fields) === JSON.stringify(this.fields)) return;
+    this.fields = fields;
+    this.key = newKey();
   }
 
   showThumbnail() {
@@ -55,7 +65,7 @@ export class Animal {
     this.say("Sending", 0);
     try {
       const { signal } = this.controller;
-      const answer = await identify(this.files, this.fields, {
+      const answer = await identify(this.files, this.fields, this.key, {
         signal,
         progress: (share) => (share < 1 ? this.say(`Sending, ${Math.round(100 * share)}%`, 100 * share) : this.say("Looking at it", null)),
         waiting: (seconds) => this.say(`The service is busy; again in ${seconds} s`, null),
@@ -73,7 +83,7 @@ export class Animal {
     this.row.classList.add("failed");
     this.bar.hidden = true;
     this.words.textContent = `${title}. ${error.message}`;
-    this.retry.hidden = false;
+    this.retry.hidden = HOPELESS.has(error.type);
     this.cancel.textContent = "Remove";
     this.cancel.setAttribute("aria-label", `Remove ${this.name}`);
     this.listener.failed(this, title);

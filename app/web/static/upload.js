@@ -4,17 +4,21 @@ const TRIES_WHEN_BUSY = 5;
 const LONGEST_WAIT_S = 30;
 
 export class Refusal extends Error {
-  constructor(status, title, detail) {
+  constructor(status, title, detail, type = "") {
     super(detail || title);
     this.status = status;
     this.title = title;
+    this.type = type;
   }
 }
 
+/** A new Idempotency-Key: with the same one, an answer that got lost on the way back is not made twice. */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Resolves to the answer of POST /predict. `fields`: pairs of name and value; `signal` aborts; `progress(share)` hears how much was sent. */
-export async function identify(files, fields, { signal, progress, waiting }) {
-  // The same key for every try: an answer that got lost on the way back is not made twice.
-  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export async function identify(files, fields, key, { signal, progress, waiting }) {
   for (let attempt = 1; ; attempt += 1) {
     const response = await send(files, fields, key, signal, progress);
     if (response.status === 200) return JSON.parse(response.text);
@@ -52,7 +56,7 @@ function send(files, fields, key, signal, progress) {
       resolve({ status: request.status, text: request.responseText, retryAfter: request.getResponseHeader("Retry-After") }),
     );
     request.addEventListener("error", () =>
-      reject(new Refusal(0, "The connection broke", "Nothing was identified. Check the network, then try again.")),
+      reject(new Refusal(0, "The connection broke", "Check the network, then try again: no photo is identified twice.")),
     );
     request.addEventListener("abort", () => reject(new DOMException("Cancelled", "AbortError")));
     signal.addEventListener("abort", () => request.abort(), { once: true });
@@ -64,7 +68,7 @@ function send(files, fields, key, signal, progress) {
 function refusalOf({ status, text }) {
   try {
     const problem = JSON.parse(text);
-    return new Refusal(status, problem.title, problem.detail);
+    return new Refusal(status, problem.title, problem.detail, problem.type);
   } catch {
     return new Refusal(status, "The service did not answer as expected", `Status ${status}.`);
   }
