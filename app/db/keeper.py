@@ -47,6 +47,7 @@ class NewIdentification:
     sha256: str
     epoch: int
     user_id: UUID | None
+    is_anonymous: bool
     reliability: float
     top_k: int
     response: str

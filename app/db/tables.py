@@ -24,6 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     Uuid,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -299,6 +300,8 @@ class IdentificationRow(Table):
     sha256: Mapped[str] = mapped_column(String(64))
     epoch: Mapped[int]
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
+    is_anonymous: Mapped[bool] = mapped_column(server_default=false())
+    """Made by nobody in particular. An account that was deleted since, or a key, is somebody."""
     reliability: Mapped[float] = mapped_column(Double)
     top_k: Mapped[int]
     response: Mapped[str] = mapped_column(Text)

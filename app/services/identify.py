@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from app.errors import IdempotencyConflict, NoModelDeployed, NotFound
 from app.inference.decode import DecodePool
 from app.inference.decode_process import DecodedPhoto
 from app.inference.engine import DeployedModel, Engine, EngineAnswer
+from app.services.accounts import ANONYMOUS, Caller
 from app.services.answers import IdentifyAnswer
 from app.services.checklist_choice import ActiveChecklist, Chosen, check_asked, choose
 from app.services.checklists import NO_LIST
@@ -56,7 +57,7 @@ class IdentifyRequest:
     explain: bool = False
     prior: str | None = None
     sighting: Sighting = field(default_factory=Sighting)
-    user_id: UUID | None = None
+    caller: Caller = ANONYMOUS
     idempotency: Idempotency | None = None
 
 
@@ -257,7 +258,8 @@ def _new(
         version=answer.model.version,
         sha256=answer.model.sha256,
         epoch=answer.model.epoch,
-        user_id=request.user_id,
+        user_id=request.caller.user_id,
+        is_anonymous=request.caller.is_anonymous,
         reliability=reliability,
         top_k=request.top_k,
         response=answer.model_dump_json(),

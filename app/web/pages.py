@@ -92,7 +92,7 @@ async def identify_by_form(
         animals = _animals(photos, together)
         told = [(name, value) for name, value in upload.fields if name in ASKED_FIELDS and value]
         parameters = read_parameters([], told)
-        asked = [replace(parameters.request(animal), user_id=caller.user_id) for animal in animals]
+        asked = [replace(parameters.request(animal), caller=caller) for animal in animals]
         if len(asked) == 1:
             answer = IdentifyAnswer.model_validate_json(await answers.one(asked[0]))
             return RedirectResponse(f"/identifications/{answer.id}", 303)

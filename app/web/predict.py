@@ -67,7 +67,7 @@ async def predict(
         upload = await read_upload(request, limits, reservation.grow)
         parameters = read_parameters(request.query_params.multi_items(), upload.fields)
         photos = tuple(photo.data for photo in _at_least_one(upload))
-        asked = replace(parameters.request(photos), user_id=caller.user_id)
+        asked = replace(parameters.request(photos), caller=caller)
         if idempotency_key is not None:
             idempotency = Idempotency(subject, idempotency_key, parameters.body_sha256(photos))
             asked = replace(asked, idempotency=idempotency)
@@ -95,7 +95,7 @@ async def predict_batch(
         photos = _at_least_one(upload)
         if len(photos) > 1:
             headers = await rate.hit(subject, cost=len(photos) - 1)
-        asked = [replace(parameters.request((photo.data,)), user_id=caller.user_id) for photo in photos]
+        asked = [replace(parameters.request((photo.data,)), caller=caller) for photo in photos]
         if idempotency_key is not None:
             body_sha256 = parameters.body_sha256([photo.data for photo in photos])
             asked = [

@@ -24,6 +24,7 @@ def new(key: str | None = None, body: str | None = None, num_photos: int = 1) ->
         sha256="a" * 64,
         epoch=1,
         user_id=None,
+        is_anonymous=True,
         reliability=0.9,
         top_k=5,
         response=f'{{"id": "{identification_id}"}}',

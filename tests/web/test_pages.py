@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.tables import Role
+from app.services import members
 from tests import drawn_photos
 from tests.web.conftest import PASSWORD, connect, log_in
 
@@ -80,6 +81,23 @@ async def test_an_account_sees_its_own_identifications_and_a_reviewer_everybodys
             "ana": everybodys,
         }
         assert of_viewer in await page(other, f"/identifications/{of_viewer}"), "a link can be passed on"
+
+
+async def test_what_a_deleted_account_or_a_key_identified_does_not_become_everybodys(
+    client: httpx.AsyncClient,
+    viewer: httpx.AsyncClient,
+    robot: httpx.AsyncClient,
+    admin: httpx.AsyncClient,
+    app: FastAPI,
+) -> None:
+    of_viewer, of_robot = (await identified(viewer))["id"], (await identified(robot))["id"]
+    async with app.state.sessions() as session:
+        await members.remove(session, "ben")
+        await session.commit()
+    everybodys, admins = await page(client, "/identifications"), await page(admin, "/identifications")
+    for each in (of_viewer, of_robot):
+        assert each not in everybodys
+        assert each in admins
 
 
 async def test_identifications_are_paged_newest_first(

@@ -43,12 +43,13 @@ async def newest(
 ) -> Sequence[IdentificationRow]:
     """Identifications, newest first; ``before`` is time and id of the last one of the page above.
 
-    ``of_user``: an account's own; None: those that were made without one.
+    ``of_user``: an account's own; None: those that nobody in particular made, neither with an account nor a key.
     """
     order = (IdentificationRow.created_at, IdentificationRow.id)
     query = select(IdentificationRow).order_by(order[0].desc(), order[1].desc()).limit(limit)
     if of_user != "everybody":
-        query = query.where(IdentificationRow.user_id == of_user)  # SQLAlchemy writes "IS NULL" for None
+        own = IdentificationRow.user_id == of_user if of_user else IdentificationRow.is_anonymous
+        query = query.where(own)
     if before is not None:
         query = query.where(tuple_(*order) < tuple_(*before))
     return (await session.scalars(query)).all()
