@@ -41,6 +41,8 @@ def with_neighbours(source: Path, store: Path) -> str:
         evaluation=found.evaluation,
         readme=found.readme,
         predictions=found.predictions,
+        golden=found.golden,
+        unknown=found.unknown,
         neighbours=encode_photos(drawn, labels, [f"{number}.jpg" for number in range(NUM_NEIGHBOURS)]),
     )
     return found.card.name
