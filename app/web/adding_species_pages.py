@@ -33,6 +33,7 @@ class SpeciesAddedView:
     base: str
     name: TaxonName
     num_photos: int
+    deployed: bool
 
 
 @dataclass(frozen=True)
@@ -136,4 +137,12 @@ async def _added(
         return None
     newest = card.prototypes[-1]
     taxon = next(taxon for taxon in card.taxa if taxon.label == newest.label)
-    return SpeciesAddedView(model, version, newest.base_version, taxon_name(taxon), newest.num_photos)
+    deployed = (await registry.get_model(session, model)).deployed
+    return SpeciesAddedView(
+        model=model,
+        version=version,
+        base=newest.base_version,
+        name=taxon_name(taxon),
+        num_photos=newest.num_photos,
+        deployed=deployed is not None and deployed.version == version,
+    )

@@ -100,6 +100,8 @@ async def test_pages_say_that_it_was_added_and_not_tested(
             await asyncio.sleep(0.05)
     page = await admin.get("/species?model=tiny-moths")
     assert "added from 5 photos, not tested" in page.text
+    made = await admin.get(f"{PAGE}?model=tiny-moths&version=1.1.0")
+    assert ("It is deployed" in made.text, "It is a candidate" in made.text) == (True, False)
     files = [("image", ("x", new_moth(77), "image/jpeg"))]
     asked = await admin.post("/predict", files=files, data={"reliability": "0.5"})
     shown = await admin.get(f"/identifications/{asked.json()['id']}", headers={"Accept": "text/html"})
