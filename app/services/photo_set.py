@@ -8,10 +8,11 @@ import io
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from app.errors import InvalidField
+from models import bundle
 
 FIELD = "photos"
 MAX_PHOTOS = 10_000
@@ -75,6 +76,8 @@ def _check_size(path: Path) -> None:
 
 def _table(archive: zipfile.ZipFile) -> str:
     """The name of the CSV. What macOS and hidden folders add is not looked at."""
+    if any(PurePosixPath(name).name == bundle.SUMS for name in archive.namelist()):
+        raise _wrong("this is the zip of a bundle: add it as a version; here photos are judged, with a CSV of labels")
     found = [
         info.filename
         for info in archive.infolist()

@@ -43,6 +43,7 @@ PHOTO = {"a.jpg": b"a"}
     ("files", "words"),
     [
         (PHOTO, "expected one CSV in the zip"),
+        ({"1.0.0/SHA256SUMS": b"", "1.0.0/predictions.csv": b""}, "zip of a bundle: add it as a version"),
         ({**PHOTO, "a.csv": b"", "b.csv": b""}, "there are 2"),
         ({**PHOTO, "a.csv": b"name,kind\n"}, "has no column file and no column label"),
         ({**PHOTO, "a.csv": b"file,label\n"}, "names no photo"),
