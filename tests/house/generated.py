@@ -15,6 +15,7 @@ from app.settings import PREFIX, Settings
 from models import bundle
 from models.card import ModelCard
 from tests.house.access import CALLERS, EVERYBODY, allowed, api_routes, is_identify
+from tests.house.published import beside_published
 from tests.house.tree import REPO
 
 CARD = {
@@ -243,6 +244,17 @@ def butterflies() -> str:
     return _results("lepidoptera_lt")
 
 
+def cifar() -> str:
+    """What the comparison on CIFAR-10-JPEG-LT found."""
+    return _results("cifar10_lt")
+
+
+def cifar_published() -> str:
+    """The same beside published figures."""
+    header = "| method | published, % | here, % | gap to cross-entropy, published | here |"
+    return table(header, beside_published(REPO / "docs" / "results" / "cifar10_lt"))
+
+
 def _results(comparison: str) -> str:
     tables = (REPO / "docs" / "results" / comparison / "tables.md").read_text(encoding="utf-8")
     return f"\n{tables.strip()}\n"
@@ -262,6 +274,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "card": card,
     "bundles": bundles,
     "results on butterflies": butterflies,
+    "results on cifar": cifar,
+    "cifar beside published figures": cifar_published,
 }
 
 

@@ -1,0 +1,45 @@
+"""Our figures on a benchmark beside published ones, which are for other photos and another length of training."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+from training.compare.record import read_result
+
+BASELINE = "cross_entropy"
+
+
+def beside_published(folder: Path) -> list[tuple[str, ...]]:
+    """Rows of method, published and our test accuracy in percent, and the gap of each to cross-entropy in points.
+
+    ``folder`` holds a comparison's results and ``published.csv``. Gaps are of the middle of a published range.
+    """
+    ours = _accuracies(folder)
+    published = {row["recipe"]: (float(row["lowest"]), float(row["highest"])) for row in _rows(folder)}
+    base = fmean(published[BASELINE])
+    rows = []
+    for recipe, (lowest, highest) in published.items():
+        if recipe not in ours:
+            continue
+        there = f"{lowest:.1f}" if lowest == highest else f"{lowest:.1f} to {highest:.1f}"
+        gaps = (fmean((lowest, highest)) - base, ours[recipe] - ours[BASELINE])
+        rows.append((f"`{recipe}`", there, f"{ours[recipe]:.1f}", *(_signed(gap) for gap in gaps)))
+    return rows
+
+
+def _accuracies(folder: Path) -> dict[str, float]:
+    by_recipe: dict[str, list[float]] = defaultdict(list)
+    for path in folder.glob("*.json"):
+        result = read_result(path)
+        by_recipe[result.recipe].append(100 * float(result.test.correct.mean()))
+    return {recipe: fmean(values) for recipe, values in by_recipe.items()}
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "published.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _signed(gap: float) -> str:
+    return f"{gap:+.1f}".replace("-", "−")
