@@ -77,7 +77,9 @@ def _check_size(path: Path) -> None:
 def _table(archive: zipfile.ZipFile) -> str:
     """The name of the CSV. What macOS and hidden folders add is not looked at."""
     if any(PurePosixPath(name).name == bundle.SUMS for name in archive.namelist()):
-        raise _wrong("this is the zip of a bundle: add it as a version; here photos are judged, with a CSV of labels")
+        raise _wrong(
+            "this is the zip of a bundle: add it as a version; here photos are judged, with a CSV of labels"
+        )
     found = [
         info.filename
         for info in archive.infolist()
