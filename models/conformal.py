@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.groups import Group
+from models.words import listed
 
 SetScore = Literal["plain", "prevalence", "group"]
 """``plain``: 1 - p. ``prevalence``: 1 - p / prior, which favours species that are rare in the prior. ``group``: the
@@ -90,7 +91,7 @@ class ConformalTable(BaseModel):
         if own := self.group_quantiles(coverage):
             return (
                 f"In {coverage:.0%} of photos like those it was calibrated on, the species is in the set; that "
-                f"holds for photos of {group_words(list(own))} species by themselves."
+                f"holds for photos of {listed(list(own))} species by themselves."
             )
         if self.quantile(coverage) is not None:
             return f"In {coverage:.0%} of photos like those it was calibrated on, the species is in the set."
@@ -169,15 +170,6 @@ def _with_most_probable(
 ) -> NDArray[np.bool_]:
     np.put_along_axis(inside_NC, probabilities_NC.argmax(axis=-1)[..., None], True, axis=-1)
     return inside_NC
-
-
-def group_words(groups: Sequence[Group]) -> str:
-    """Names of groups in a sentence.
-
-    >>> group_words(["head"]), group_words(["head", "middle", "tail"])
-    ('head', 'head, middle and tail')
-    """
-    return " and ".join([", ".join(groups[:-1]), groups[-1]]) if len(groups) > 1 else groups[0]
 
 
 def power_prior(training_counts: Sequence[int] | NDArray[np.float64], power: float) -> NDArray[np.float64]:

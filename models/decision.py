@@ -107,8 +107,8 @@ def prediction_set(
 def percent(probability: float) -> str:
     """A probability in words that never claim more than it says: rounded down, and never 100%.
 
-    >>> percent(0.9984), percent(0.896), percent(0.29), percent(0.004)
-    ('over 99%', '89%', '29%', 'under 1%')
+    >>> [percent(p) for p in (0.9999, 0.9984, 0.943, 0.896, 0.29, 0.004, 0.0004)]
+    ['over 99%', 'over 99%', '94%', '89%', '29%', 'under 1%', 'under 1%']
     """
     whole = int(probability * 100 + 1e-9)
     return "over 99%" if probability > 0.99 else f"{whole}%" if whole else "under 1%"

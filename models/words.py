@@ -1,4 +1,6 @@
-"""Numbers with their nouns, for the sentences of both programs. Pure."""
+"""Counts and lists in words, for the sentences of both programs. Pure."""
+
+from collections.abc import Sequence
 
 
 def count_words(number: int, singular: str, plural: str | None = None) -> str:
@@ -8,3 +10,12 @@ def count_words(number: int, singular: str, plural: str | None = None) -> str:
     ('1 photo', '1,653 photos', '2 species')
     """
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["head"]), listed(["head", "middle", "tail"])
+    ('head', 'head, middle and tail')
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.card import ModelCard
-from models.words import count_words
+from models.words import count_words, listed
 
 _SHOWN = 3
 
@@ -44,4 +44,4 @@ def named(labels: Sequence[str]) -> str:
     """
     if len(labels) > _SHOWN:
         return f"{', '.join(labels[:_SHOWN])} and {len(labels) - _SHOWN:,} more"
-    return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
+    return listed(labels)

@@ -13,14 +13,12 @@ from app.db.repositories import bundles, registry
 from app.db.session import Sessions
 from app.db.tables import TrustedKeyRow
 from app.errors import AppError, StoreUnavailable
-from app.services.adding.process import check_bundle
-from app.services.scan import Fault, Found, Scan, found_of
+from app.services.adding.candidate import checked_candidate
+from app.services.scan import Fault, Found, Scan, found_of, misplaced
 from app.settings import S3Place, Settings
 from app.store.incoming import new_place
 from app.store.s3 import Listed, S3Store
-from models import bundle
 from models.bundle import BundleError
-from models.card import ModelCard
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
 
@@ -31,16 +29,16 @@ async def scan_bucket(sessions: Sessions, settings: Settings) -> Scan:
     A bucket that is away is a fault, not an error: what is registered and kept on this machine goes on answering.
     """
     if not isinstance(settings.store, S3Place):
-        return Scan((), ())
+        return Scan()
     store = S3Store(settings.store)
     try:
         listed = await asyncio.to_thread(store.listed)
     except StoreUnavailable:
         message = "its bucket cannot be listed now, so what is new in it waits for the next start"
-        return Scan((), (Fault("the store", message),))
+        return Scan(faults=(Fault("the store", message),))
     async with sessions() as session:
         known = {(row.model, row.version) for row in await registry.all_versions(session)}
-        trusted = {row.fingerprint: row for row in await bundles.trusted_keys(session)}
+        trusted = await bundles.keys_by_fingerprint(session)
     found: list[Found] = []
     faults: list[Fault] = []
     for each in listed:
@@ -56,13 +54,11 @@ async def scan_bucket(sessions: Sessions, settings: Settings) -> Scan:
 async def _checked(
     store: S3Store, settings: Settings, listed: Listed, trusted: Mapping[str, TrustedKeyRow]
 ) -> Found:
-    keys = {fingerprint: row.public_key for fingerprint, row in trusted.items()}
     folder = await asyncio.to_thread(store.folder, listed.path, listed.sha256)
     with new_place(store.incoming) as place:
-        out, checked = await check_bundle(folder, place, settings, keys)
-        card = ModelCard.model_validate_json(await asyncio.to_thread((out / bundle.CARD).read_bytes))
-    if (card.name, card.version, checked.sha256) != (listed.name, listed.version, listed.sha256):
-        raise BundleError(f"{bundle.CARD}: says it is {card.name} {card.version}, but lies in {listed.path}")
+        candidate = await checked_candidate(folder, place, settings, trusted)
+    card, sha256 = candidate.card, candidate.checked.sha256
+    if (card.name, card.version, sha256) != (listed.name, listed.version, listed.sha256):
+        raise misplaced(card, listed.path)
     log.info("found in the bucket", path=listed.path)
-    signed_by = trusted[checked.signed_by].name if checked.signed_by else None
-    return found_of(card, checked.sha256, listed.path, signed_by)
+    return found_of(card, sha256, listed.path, candidate.signed_by)

@@ -75,7 +75,7 @@ def _bad_invitation() -> Forbidden:
 async def set_role(session: AsyncSession, name: str, role: Role) -> None:
     """Give an account another role; it has it from its next request on. Raises NotFound, Conflict."""
     await lock_database(session)
-    user = await _user(session, name)
+    user = await account_named(session, name)
     if user.role is Role.ADMIN and role is not Role.ADMIN:
         await _keep_an_admin(session, user)
     await members.set_role(session, user.id, role)
@@ -84,13 +84,14 @@ async def set_role(session: AsyncSession, name: str, role: Role) -> None:
 async def remove(session: AsyncSession, name: str) -> None:
     """Delete an account and end its logins. Raises NotFound, Conflict."""
     await lock_database(session)
-    user = await _user(session, name)
+    user = await account_named(session, name)
     if user.role is Role.ADMIN:
         await _keep_an_admin(session, user)
     await members.remove_user(session, user.id)
 
 
-async def _user(session: AsyncSession, name: str) -> UserRow:
+async def account_named(session: AsyncSession, name: str) -> UserRow:
+    """The account, however its name is written. Raises NotFound."""
     user = await accounts.user_by_name(session, name.strip().lower())
     if user is None:
         raise NotFound(f"There is no account named {name!r}.")

@@ -4,8 +4,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.repositories import accounts, members
 from app.db.tables import utc_now
-from app.errors import NotFound, PasswordRequired
+from app.errors import PasswordRequired
 from app.services.accounts import Caller, Passwords, good_password
+from app.services.members import account_named
 
 
 async def change_password(
@@ -25,8 +26,6 @@ async def change_password(
 
 async def give_password(session: AsyncSession, passwords: Passwords, name: str, new: str) -> None:
     """Another password for an account whose own is lost; all of its logins end. Raises NotFound, InvalidField."""
-    user = await accounts.user_by_name(session, name.strip().lower())
-    if user is None:
-        raise NotFound(f"There is no account named {name!r}.")
+    user = await account_named(session, name)
     user.password_hash = await passwords.hash(good_password(new))
     await members.revoke_logins(session, user.id, utc_now())

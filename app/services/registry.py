@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.registry")
 FOUND_BY = "start"
 FIRST_REASON = "First version of this model, found in the store when nothing had been deployed yet."
 GONE = "is registered, but its folder is not in the store any more; put it back, or add the same bundle once more"
-NOTHING_IN_BUCKET = Scan((), ())
+NOTHING_IN_BUCKET = Scan()
 
 
 @dataclass(frozen=True)

@@ -45,14 +45,14 @@ class Fault:
 class Scan:
     """What a look through the store gave."""
 
-    found: tuple[Found, ...]
-    faults: tuple[Fault, ...]
+    found: tuple[Found, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 def scan_store(store: Path) -> Scan:
     """Verify every bundle of the store. A missing store is a fault, not an error."""
     if not store.is_dir():
-        return Scan((), (Fault(str(store), "there is no such folder, so there is no bundle to deploy"),))
+        return Scan(faults=(Fault(str(store), "there is no such folder, so there is no bundle to deploy"),))
     found: list[Found] = []
     faults: list[Fault] = []
     for folder in sorted(_bundle_folders(store)):
@@ -77,8 +77,13 @@ def _bundle_folders(store: Path) -> Iterable[Path]:
 def _found(good: Bundle, path: str) -> Found:
     card = good.card
     if path != f"{card.name}/{card.version}":
-        raise BundleError(f"{bundle.CARD}: says it is {card.name} {card.version}, but lies in {path}")
+        raise misplaced(card, path)
     return found_of(card, good.sha256, path)
+
+
+def misplaced(card: ModelCard, path: str) -> BundleError:
+    """What is wrong with a bundle that lies where its card does not belong."""
+    return BundleError(f"{bundle.CARD}: says it is {card.name} {card.version}, but lies in {path}")
 
 
 def found_of(card: ModelCard, sha256: str, path: str, signed_by: str | None = None) -> Found:

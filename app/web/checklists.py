@@ -11,6 +11,7 @@ from app.db.checklist_table import ChecklistRow
 from app.errors import InvalidField, UnreadableRequest
 from app.services import checklists
 from app.services.active_checklists import ActiveChecklists
+from app.services.answer_parts.base import AnswerPart
 from app.services.checklists import Checked, Draft
 from app.web.dependencies import ApiAdmin, CurrentSettings, Session, after_commit
 from app.web.registry import ModelName
@@ -24,11 +25,7 @@ CSV_BODY = {
 }
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ChecklistEntry(_Answer):
+class ChecklistEntry(AnswerPart):
     """One revision of a list. ``ended_at``: since when it is not used any more."""
 
     id: UUID
@@ -45,13 +42,13 @@ class ChecklistEntry(_Answer):
     ended_at: datetime | None
 
 
-class Checklists(_Answer):
+class Checklists(AnswerPart):
     """The lists of a model, by name."""
 
     checklists: tuple[ChecklistEntry, ...]
 
 
-class UnmatchedName(_Answer):
+class UnmatchedName(AnswerPart):
     """A name that is no species of the model, and the model's names most like it."""
 
     row: int
@@ -59,7 +56,7 @@ class UnmatchedName(_Answer):
     nearest: tuple[str, ...]
 
 
-class AddedChecklist(_Answer):
+class AddedChecklist(AnswerPart):
     """What became of a list: ``checklist`` is null where it was only tried."""
 
     checklist: ChecklistEntry | None

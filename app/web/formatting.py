@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from models.decision import percent
 from models.groups import GROUPS, Group
 from models.metrics import Estimate
 from models.words import count_words
@@ -22,15 +21,6 @@ def share(value: float) -> str:
     ('94%', '100%')
     """
     return f"{value:.0%}"
-
-
-def probability_words(value: float) -> str:
-    """A calibrated probability in percent, as in the reason beside it: rounded down, never 0% or 100%.
-
-    >>> [probability_words(p) for p in (0.943, 0.896, 0.9999, 0.0004)]
-    ['94%', '89%', 'over 99%', 'under 1%']
-    """
-    return percent(value)
 
 
 def interval_words(interval: Sequence[float]) -> str:

@@ -17,11 +17,12 @@ from app.web.explanation_view import (
     exchanged_view,
     explanation_view,
 )
-from app.web.formatting import added_words, interval_words, probability_words, share
+from app.web.formatting import added_words, interval_words, share
 from app.web.naming import names_of, taxon_name
 from app.web.set_view import SetView, set_view
 from app.web.unknown_words import no_list_words, unknown_words
 from app.web.views import IdentificationRecord, TaxonName
+from models.decision import percent
 from models.groups import Group
 from models.words import count_words
 
@@ -203,14 +204,14 @@ def _eyebrow(decision: DecisionAnswer) -> str:
 
 
 def _chance(decision: DecisionAnswer) -> str | None:
-    return None if decision.probability is None else probability_words(decision.probability)
+    return None if decision.probability is None else percent(decision.probability)
 
 
 def _meaning(decision: DecisionAnswer) -> str:
     """What the probability is, in a sentence that holds."""
     if decision.probability is None:
         return ""
-    times = probability_words(min(0.99, max(0.01, decision.probability)))
+    times = percent(min(0.99, max(0.01, decision.probability)))
     return f"Calibrated probability: of answers that say {times}, about {times} should be right."
 
 
@@ -224,7 +225,7 @@ def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> Candid
     return CandidateView(
         name=taxon_name(prediction.taxon),
         percent=100 * prediction.probability,
-        probability=probability_words(prediction.probability),
+        probability=percent(prediction.probability),
         group=prediction.group,
         training=count_words(
             prediction.training_count, "training image" if prediction.added_from is None else "photo"
@@ -238,7 +239,7 @@ def _candidate(prediction: Prediction, known: Mapping[str, TaxonName]) -> Candid
         given_to=exchanged_view(prediction.evidence.given_to, known),
         without_checklist=None
         if prediction.probability_without_checklist is None
-        else probability_words(prediction.probability_without_checklist),
+        else percent(prediction.probability_without_checklist),
     )
 
 
@@ -264,4 +265,4 @@ def _announcement(decision: DecisionAnswer, name: TaxonName) -> str:
     if decision.probability is None:
         return unknown_words(decision).spoken
     common = f", {name.common}" if name.common else ""
-    return f"{_eyebrow(decision)}: {name.text}{common}, {probability_words(decision.probability)} probable."
+    return f"{_eyebrow(decision)}: {name.text}{common}, {percent(decision.probability)} probable."

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.db.tables import VersionRow
 from app.errors import NotFound
 from app.services import registry
-from app.services.answer_parts.species import Evidence
+from app.services.answer_parts.base import AnswerPart
+from app.services.answer_parts.species import AddedFrom, Evidence
 from app.services.archive import stream_zip
 from app.services.papers import papers_of, verify
 from app.services.registry import ModelSummary
@@ -26,11 +27,7 @@ ModelName = Annotated[str, Path(description="Name of the model.", max_length=64)
 ModelVersion = Annotated[str, Path(description="Version, such as 1.0.0.", max_length=32)]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DeployedVersion(_Answer):
+class DeployedVersion(AnswerPart):
     """The version that answers. ``epoch`` counts the promotions of its model."""
 
     version: str
@@ -38,7 +35,7 @@ class DeployedVersion(_Answer):
     epoch: int
 
 
-class ModelEntry(_Answer):
+class ModelEntry(AnswerPart):
     """A model: one fauna, one line of versions."""
 
     name: str
@@ -49,13 +46,13 @@ class ModelEntry(_Answer):
     versions: Annotated[tuple[str, ...], Field(description="Oldest first.")]
 
 
-class Models(_Answer):
+class Models(AnswerPart):
     """Every model of this service, by name."""
 
     models: tuple[ModelEntry, ...]
 
 
-class VersionEntry(_Answer):
+class VersionEntry(AnswerPart):
     """A version and the figures on its card."""
 
     version: str
@@ -79,22 +76,17 @@ class VersionDetail(VersionEntry):
     card: ModelCard
 
 
-class SpeciesEntry(_Answer):
+class SpeciesEntry(AnswerPart):
     """A label of the species list, and how well it is known."""
 
     taxon: Taxon
     group: Group
     training_count: int
     evidence: Evidence
-    added_from: Annotated[
-        int | None,
-        Field(
-            description="Photos that it was added from without training, so not tested; null for a trained one."
-        ),
-    ] = None
+    added_from: AddedFrom = None
 
 
-class SpeciesList(_Answer):
+class SpeciesList(AnswerPart):
     """The species list of a deployed version, in its order."""
 
     species: tuple[SpeciesEntry, ...]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from app.services.answer_parts.sets import PredictionSet
 from app.services.prediction_sets import added_sentence
-from app.web.formatting import interval_words, probability_words, share
+from app.web.formatting import interval_words, share
 from app.web.naming import names_of
 from app.web.views import TaxonName
-from models.conformal import group_words
-from models.words import count_words
+from models.decision import percent
+from models.words import count_words, listed
 
 MOST_NAMES = 20
 """More names are not read; the answer as JSON has them all."""
@@ -72,7 +72,7 @@ def _heading(found: PredictionSet, best: float | None) -> str:
     if found.score is None:
         return f"Together at least {coverage} probable: {count_words(num, 'name')}"
     if num == 1 and best is not None and _is_doubtful(found, best):
-        return f"One name, {probability_words(best)} probable here"
+        return f"One name, {percent(best)} probable here"
     if num == 1:
         return "Only this one fits"
     return f"One of these {num:,}"
@@ -96,7 +96,7 @@ def _words(found: PredictionSet) -> str:
         return found.promise
     photos = count_words(found.num_calibration_images or 0, "photo")
     own = found.promised_groups
-    by_group = f", and of those of {group_words(own)} species alone" if own else ""
+    by_group = f", and of those of {listed(own)} species alone" if own else ""
     promise = (
         f"Lists like this are made to hold the right species in {coverage} of photos{by_group} (fitted on {photos} it "
         f"had not learnt from).{added_sentence(found.num_without_promise)}"

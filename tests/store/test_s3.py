@@ -201,7 +201,7 @@ async def test_what_lies_in_the_bucket_is_registered_at_a_start_as_in_a_folder(
     scan = await scan_bucket(sessions, settings)
     assert ([each.path for each in scan.found], scan.faults) == ([path], ())
     assert await registry.prepare_registry(sessions, settings.store, scan) == []
-    assert await scan_bucket(sessions, settings) == Scan((), ()), "it is registered"
+    assert await scan_bucket(sessions, settings) == Scan(), "it is registered"
     async with sessions() as session:
         summary = await registry.get_model(session, "tiny-moths")
         (addition,) = await bundles.additions(session, "tiny-moths")

@@ -23,6 +23,11 @@ async def trusted_keys(session: AsyncSession) -> list[TrustedKeyRow]:
     return list(await session.scalars(select(TrustedKeyRow).order_by(TrustedKeyRow.name)))
 
 
+async def keys_by_fingerprint(session: AsyncSession) -> dict[str, TrustedKeyRow]:
+    """Every trusted key."""
+    return {row.fingerprint: row for row in await trusted_keys(session)}
+
+
 async def trust_key(session: AsyncSession, row: TrustedKeyRow) -> bool:
     """Trust a key. False when it is trusted already."""
     if await session.get(TrustedKeyRow, row.fingerprint) is not None:

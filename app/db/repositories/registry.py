@@ -101,10 +101,10 @@ async def deploy(
     ``replaces`` None deploys the first version of a model, at epoch 1. Of two at once one gets the row, the other None.
     """
     if replaces is None:
-        is_first = await _add_alias(session, model, version, now)
+        is_ours = await _add_alias(session, model, version, now)
     else:
-        is_first = await _move_alias(session, model, version, replaces.epoch, now)
-    if not is_first:
+        is_ours = await _move_alias(session, model, version, replaces.epoch, now)
+    if not is_ours:
         return None
     promotion = PromotionRow(
         model=model,

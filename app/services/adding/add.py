@@ -16,15 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.repositories import bundles
 from app.db.repositories import registry as repository
 from app.db.session import Sessions, lock_database
-from app.db.tables import VersionRow
+from app.db.tables import TrustedKeyRow, VersionRow
 from app.errors import AppError, Busy, Conflict, InvalidField
 from app.services import registry
-from app.services.adding.process import Checked, check_bundle, not_written
+from app.services.adding.candidate import Candidate, checked_candidate
+from app.services.adding.process import Checked, not_written
 from app.services.papers import papers_of
 from app.services.scan import found_of
 from app.settings import Settings
 from app.store.store import BundleStore, open_store
-from models import bundle
 from models.card import ModelCard
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("lighttrap.adding")
@@ -60,16 +60,6 @@ class Added:
     species: SpeciesChanges
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A checked bundle in a place of ours. ``signed_by``: name of the trusted key."""
-
-    folder: Path
-    card: ModelCard
-    checked: Checked
-    signed_by: str | None
-
-
 class Adder:
     """Adds versions, one check at a time: each may take a core and much memory."""
 
@@ -100,7 +90,7 @@ class Adder:
         self._num_waiting += 1
         try:
             async with self._checking:
-                candidate = await self._checked(source, place)
+                candidate = await checked_candidate(source, place, self._settings, await self._trusted())
             if model is not None and candidate.card.name != model:
                 raise InvalidField.of("name", f"the card of this bundle says {candidate.card.name!r}")
             return await self._register(candidate, actor)
@@ -109,16 +99,11 @@ class Adder:
         finally:
             self._num_waiting -= 1
 
-    async def _checked(self, source: Path, place: Path) -> _Candidate:
+    async def _trusted(self) -> dict[str, TrustedKeyRow]:
         async with self._sessions() as session:
-            trusted = {row.fingerprint: row for row in await bundles.trusted_keys(session)}
-        keys = {fingerprint: row.public_key for fingerprint, row in trusted.items()}
-        folder, checked = await check_bundle(source, place, self._settings, keys)
-        card = ModelCard.model_validate_json(await asyncio.to_thread((folder / bundle.CARD).read_bytes))
-        signed_by = trusted[checked.signed_by].name if checked.signed_by else None
-        return _Candidate(folder, card, checked, signed_by)
+            return await bundles.keys_by_fingerprint(session)
 
-    async def _register(self, candidate: _Candidate, actor: str) -> Added:
+    async def _register(self, candidate: Candidate, actor: str) -> Added:
         """In the store first, in the database second: a row never speaks of a bundle that is not there."""
         card, sha256 = candidate.card, candidate.checked.sha256
         async with self._sessions() as session:
@@ -136,7 +121,7 @@ class Adder:
             raise
         return added
 
-    async def _row(self, session: AsyncSession, candidate: _Candidate, path: str, actor: str) -> Added:
+    async def _row(self, session: AsyncSession, candidate: Candidate, path: str, actor: str) -> Added:
         await lock_database(session)
         card, sha256 = candidate.card, candidate.checked.sha256
         row = await _known(session, card, sha256)

@@ -10,6 +10,13 @@ from models.groups import Group
 from models.metrics import SpeciesMetrics
 from models.taxonomy import Taxon
 
+AddedFrom = Annotated[
+    int | None,
+    Field(
+        description="Photos that it was added from without training, so not tested; null for a trained one."
+    ),
+]
+
 
 class Confusion(AnswerPart):
     """A species that another one was exchanged with on the test images."""
@@ -77,12 +84,7 @@ class Prediction(AnswerPart):
     group: Annotated[Group, Field(description="By the number of training images alone.")]
     training_count: int
     evidence: Evidence
-    added_from: Annotated[
-        int | None,
-        Field(
-            description="Photos that it was added from without training, so not tested; null for a trained one."
-        ),
-    ] = None
+    added_from: AddedFrom = None
     probability_without_checklist: Annotated[
         Probability | None, Field(description="Before the checklist; null where none was applied.")
     ] = None
