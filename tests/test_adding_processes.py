@@ -48,8 +48,8 @@ sys.argv[0] = "app"
 main()
 """
 STEPS = [
-    "app.services.adding.add::check_bundle:<",
-    "app.services.adding.add::check_bundle:>",
+    "app.services.adding.candidate::check_bundle:<",
+    "app.services.adding.candidate::check_bundle:>",
     "app.store.folder:FolderStore:put:<",
     "app.store.folder:FolderStore:put:>",
     "sqlalchemy.ext.asyncio:AsyncSession:commit:<",
