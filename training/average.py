@@ -1,9 +1,9 @@
-"""The running average of a network's weights over its steps: what a run ends with."""
+"""Averages of weights: of a network over its steps, which a run ends with, and of several networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 Average = Callable[[Tensors, Tensors, Tensor | int], None]
@@ -37,3 +37,15 @@ def running_average(decay: float) -> Average:
                 average.copy_(new)
 
     return take_up
+
+
+def mean_weights(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """The mean of every weight and statistic of networks of one shape: a model soup (Wortsman et al., 2022).
+
+    It is a good network where all began from the same weights and did not go far from them.
+    """
+    states = [network.state_dict() for network in networks]
+    return {
+        key: torch.stack([state[key].double() for state in states]).mean(dim=0).to(first)
+        for key, first in states[0].items()
+    }

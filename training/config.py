@@ -193,6 +193,12 @@ class RunConfig(Frozen):
             raise ValueError(
                 "model.pretrained_share mixes weights, not statistics: use model.batch_norm=fold"
             )
+        alike = self.model.pretrained != "none" and self.model.batch_norm == "fold"
+        if self.distillation.soup and not (alike and self.distillation.learns):
+            raise ValueError(
+                "distillation.soup averages the weights of teachers that began alike, and no statistics: use "
+                "distillation.teachers, model.pretrained and model.batch_norm=fold"
+            )
         return self
 
     @model_validator(mode="after")

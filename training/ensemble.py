@@ -22,6 +22,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
+    @property
+    def members(self) -> list[nn.Module]:
+        """The networks, in the order given."""
+        return list(self.networks)
+
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Mean logits [B, C], in at least float32."""
         return torch.stack([network(pixels_BCHW).float() for network in self.networks]).mean(dim=0)

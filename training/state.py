@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from models.preprocess import Preprocessing
-from training.average import running_average
+from training.average import mean_weights, running_average
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.data.batches import Share, Views
@@ -91,6 +91,8 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
     folded = hasattr(classifier.backbone.network, "batch_norm_is_folded")
     if folded and config.model.batch_norm == "learn":
         _restore_batch_norm(classifier, config, dataset, samples)
+    if teachers and config.distillation.soup:
+        classifier.load_state_dict(mean_weights(teachers.members))
     loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
     counts, autocast = dataset.info.training_counts, fabric.autocast
     step = make_step(config, classifier, counts, autocast=autocast).to(fabric.device)

@@ -7,15 +7,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.training.killed import killed_after_one_epoch, same
 from training.auxiliary import Distillation
+from training.backbones import make_backbone
 from training.choices import LogitAdjusted, PostHoc
 from training.config import RunConfig, apply_overrides, read_config
 from training.data.prepared import Dataset
+from training.distillation import ready_teachers
 from training.prior import prior_in_logits
 from training.recipes import make_recipe
+from training.state import begin
 from training.trainer import train
 
 COUNTS = (100, 50, 20, 5, 1)
@@ -97,6 +101,53 @@ def test_the_folder_of_another_teacher_is_refused(tiny_dataset: Dataset, taught:
 def test_a_student_is_saved_without_its_teachers(taught: Path) -> None:
     own, teachers = (load_file(folder / "final.safetensors") for folder in (taught, taught / "teacher-1"))
     assert own.keys() == teachers.keys()
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path) -> dict[str, object]:
+    """A small network's weights to begin from, folded."""
+    path = tmp_path / "pretrained.safetensors"
+    save_file(make_backbone("test_efficientnet", "none", 32).network.state_dict(), path)
+    return {"pretrained": str(path), "batch_norm": "fold"}
+
+
+def test_a_soup_is_where_the_student_begins(
+    tiny_dataset: Dataset, pretrained: dict[str, object], tmp_path: Path
+) -> None:
+    config = student().with_(model=pretrained, distillation={"soup": True})
+    teachers = ready_teachers(config, tiny_dataset, tmp_path, train)
+    assert teachers is not None
+    begun = begin(config, tiny_dataset, teachers)
+    for network in (begun.classifier, begun.average.module):
+        for key, weight in network.state_dict().items():
+            one, two = (teacher.state_dict()[key] for teacher in teachers.members)
+            assert torch.allclose(weight, (one + two) / 2, atol=1e-6), key
+    assert not same(tmp_path / "teacher-1", tmp_path / "teacher-2")
+
+
+def test_a_student_from_a_soup_killed_at_its_first_epoch_ends_with_the_same_weights(
+    tiny_dataset: Dataset, pretrained: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = student(teachers=1).with_(model=pretrained, distillation={"soup": True})
+    train(config, tiny_dataset, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole" / "teacher-1", tmp_path / "killed" / "teacher-1")
+    killed_after_one_epoch(config, tiny_dataset, tmp_path / "killed", monkeypatch)
+    train(config, tiny_dataset, tmp_path / "killed")
+    assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"pretrained": "none", "batch_norm": "fold"}},
+        {"model": {"pretrained": "timm", "batch_norm": "learn"}},
+        {"model": {"pretrained": "timm", "batch_norm": "fold"}, "distillation": {"weight": 0.0}},
+    ],
+)
+def test_a_soup_of_teachers_that_did_not_begin_alike_is_refused(changes: dict[str, object]) -> None:
+    config = student().with_(**changes)
+    with pytest.raises(ValueError, match=r"use distillation\.teachers, model\.pretrained and"):
+        config.with_(distillation={"soup": True})
 
 
 def test_several_experts_learn_from_teachers_too(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training.auxiliary import Distillation
+from training.average import mean_weights
 from training.distillation import Taught, teacher_divergence
 from training.ensemble import Ensemble
 from training.identities.check import Checks, close
@@ -89,6 +90,21 @@ def _alike() -> bool:
 def _mean() -> bool:
     others = (teacher(), batch()[0].roll(1, 1), teacher().flip(0))
     return close(gradient(0.5, *others), gradient(0.5, torch.stack(others).mean(dim=0)), 1e-6)
+
+
+@CHECKS.add(
+    "distillation",
+    "a soup of linear networks answers with their mean, and of one network as it does",
+)
+def _soup() -> bool:
+    inputs_BC = batch()[0]
+    linear = [nn.Linear(len(COUNTS), 3, dtype=torch.float64) for _ in range(3)]
+    mean = nn.Linear(len(COUNTS), 3, dtype=torch.float64)
+    mean.load_state_dict(mean_weights(linear))
+    alone = mean_weights(linear[:1])
+    return close(mean(inputs_BC), Ensemble(linear)(inputs_BC)) and torch.equal(
+        alone["weight"], linear[0].weight
+    )
 
 
 @CHECKS.add("distillation", "weight 0 is the loss alone, bit for bit, and weight 1 the teachers alone")
