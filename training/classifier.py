@@ -68,6 +68,14 @@ class Classifier(nn.Module):
             stage.eval()
         return self
 
+    def frozen_parts(self) -> list[nn.Module]:
+        """What is called in a forward pass and never changes, in the order of the stages."""
+        return [
+            part
+            for stage in self._frozen
+            for part in (stage if isinstance(stage, nn.ModuleList) else (stage,))
+        ]
+
     def _freeze(self, count: FrozenStages) -> list[nn.Module]:
         """``all`` is more than all stages: what lies behind the last one, such as a last convolution, too."""
         stages = self.backbone.stages()

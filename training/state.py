@@ -6,7 +6,7 @@ Legend: B batch.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from training.mixing import Mixer
 from training.objective import Objective, make_objective
 from training.pretrained import restore_batch_norm
 from training.schedule import make_optimiser
+from training.shared_stages import share_frozen_stages
 from training.step_loss import Step, add_parameters, make_step
 
 
@@ -93,6 +94,10 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
         _restore_batch_norm(classifier, config, dataset, samples)
     if teachers and config.distillation.soup:
         classifier.load_state_dict(mean_weights(teachers.members))
+    if (
+        teachers and config.contrastive.name == "none"
+    ):  # a contrast asks the student for more than the teachers see
+        share_frozen_stages(classifier, (cast(Classifier, member) for member in teachers.members))
     loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
     counts, autocast = dataset.info.training_counts, fabric.autocast
     step = make_step(config, classifier, counts, autocast=autocast).to(fabric.device)

@@ -4,6 +4,7 @@ The loss itself is among the identities of ``training.verify``.
 """
 
 import shutil
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from tests.training.killed import killed_after_one_epoch, same
 from training.auxiliary import Distillation
 from training.backbones import make_backbone
 from training.choices import LogitAdjusted, PostHoc
+from training.classifier import make_classifier
 from training.config import RunConfig, apply_overrides, read_config
 from training.data.prepared import Dataset
 from training.distillation import ready_teachers
 from training.prior import prior_in_logits
 from training.recipes import make_recipe
+from training.shared_stages import share_frozen_stages
 from training.state import begin
 from training.trainer import train
 
@@ -148,6 +151,32 @@ def test_a_soup_of_teachers_that_did_not_begin_alike_is_refused(changes: dict[st
     config = student().with_(**changes)
     with pytest.raises(ValueError, match=r"use distillation\.teachers, model\.pretrained and"):
         config.with_(distillation={"soup": True})
+
+
+@pytest.mark.parametrize(("frozen_stages", "shared"), [(0, 0), (2, 3), ("all", 1)])
+def test_teachers_that_overhear_the_students_frozen_stages_answer_the_same_to_the_bit(
+    frozen_stages: int | str, shared: int
+) -> None:
+    config = student().with_(model={"frozen_stages": frozen_stages})
+    torch.manual_seed(2)
+    learner, teacher = (make_classifier(config, num_classes=3) for _ in range(2))
+    teacher.backbone.load_state_dict(learner.backbone.state_dict())
+    teacher.eval()
+    for pixels_BCHW in torch.rand(2, 4, 3, 32, 32) * 255:
+        alone, hearing = deepcopy(teacher), deepcopy(teacher)
+        heard = deepcopy(learner).train()
+        assert share_frozen_stages(heard, [hearing]) == shared
+        heard(pixels_BCHW)
+        with torch.no_grad():
+            assert torch.equal(hearing(pixels_BCHW), alone(pixels_BCHW))
+
+
+def test_a_teacher_whose_lower_stages_are_others_hears_nothing_of_the_student() -> None:
+    config = student().with_(model={"frozen_stages": 2})
+    learner, teacher = (make_classifier(config, num_classes=3) for _ in range(2))
+    before = teacher.state_dict().keys()
+    assert share_frozen_stages(learner, [teacher]) < 3
+    assert any(key.startswith("backbone.network.conv_stem") for key in teacher.state_dict().keys() & before)
 
 
 def test_several_experts_learn_from_teachers_too(tiny_dataset: Dataset, tmp_path: Path) -> None:
