@@ -47,6 +47,13 @@ class Backbone(nn.Module):
             features = features.permute(0, 3, 1, 2)
         return features
 
+    @property
+    def slow_in_bf16(self) -> bool:
+        """Whether a CPU trains it faster in fp32, even one with instructions for bf16: the wide depthwise convolutions
+        of inverted residuals (MobileNets, EfficientNets) have no fast backward pass there.
+        """
+        return any(type(module).__name__ == "InvertedResidual" for module in self.network.modules())
+
     def stages(self) -> list[nn.Module]:
         """Parts in order from the stem, as far as the network names them: what can be frozen from below."""
         network = self.network

@@ -125,11 +125,11 @@ class Optimisation(Frozen):
 
 
 class RunConfig(Frozen):
-    """A complete run. ``precision``: ``auto`` is bf16 where the hardware computes in it. ``workers`` None is as many
-    loading processes as the hardware has cores for; the photos they give do not depend on it. ``train_size_px`` may be
-    under ``size_px``: random crops make things look larger in training than they are in evaluation, and a larger
-    evaluation size undoes that (Touvron et al., 2019). A run that corrects the class prior more than once is refused
-    unless ``allow_double_correction`` says that it is meant.
+    """A complete run. ``precision``: ``auto`` is bf16 where the hardware trains faster in it. ``workers`` None is
+    as many loading processes as the hardware has cores for; the photos they give do not depend on it.
+    ``train_size_px`` may be under ``size_px``: random crops make things look larger in training than they are in
+    evaluation, and a larger evaluation size undoes that (Touvron et al., 2019). A run that corrects the class prior
+    more than once is refused unless ``allow_double_correction`` says that it is meant.
     """
 
     recipe: str

@@ -6,6 +6,7 @@ Legend: B batch.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +29,7 @@ from training.data.resident import ResidentViews
 from training.distillation import Taught
 from training.ensemble import Ensemble
 from training.evaluate import class_indices
-from training.hardware import autocast_precision, keep_freed_memory
+from training.hardware import autocast_precision, computes_in_bf16, keep_freed_memory
 from training.inference import evaluation_cache, places_of
 from training.mixing import Mixer
 from training.objective import Objective, make_objective
@@ -81,27 +82,23 @@ class TrainingState:
 def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None) -> TrainingState:
     """A run's state before its first epoch. Under torchrun, one process of several."""
     keep_freed_memory()
-    fabric = _fabric(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     classifier = make_classifier(config, len(dataset.labels)).to(memory_format=torch.channels_last)
+    fabric = _fabric(config, slow_in_bf16=classifier.backbone.slow_in_bf16)
     samples = dataset.split("train")
     with fabric.rank_zero_first():
         views = _views(config, dataset, samples, fabric.device)
     folded = hasattr(classifier.backbone.network, "batch_norm_is_folded")
     if folded and config.model.batch_norm == "learn":
         _restore_batch_norm(classifier, config, dataset, samples)
-    if teachers and config.distillation.soup:
-        classifier.load_state_dict(mean_weights(teachers.members))
-    if (
-        teachers and config.contrastive.name == "none"
-    ):  # a contrast asks the student for more than the teachers see
-        share_frozen_stages(classifier, (cast(Classifier, member) for member in teachers.members))
+    if teachers:
+        _learn_from(teachers, classifier, config)
     loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
     counts, autocast = dataset.info.training_counts, fabric.autocast
     step = make_step(config, classifier, counts, autocast=autocast).to(fabric.device)
-    taught = Taught(teachers, config.distillation, autocast=autocast).to(fabric.device) if teachers else None
+    taught = _taught(config, teachers, fabric) if teachers else None
     network = fabric.setup_module(step.network)
     optimiser = make_optimiser(classifier, config.optimisation)
     add_parameters(optimiser, step, config.optimisation)
@@ -111,7 +108,23 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
     return TrainingState(classifier, average, optimiser, loss, step, taught, mixer, views, fabric, network)
 
 
-def _fabric(config: RunConfig) -> Fabric:
+def _learn_from(teachers: Ensemble, student: Classifier, config: RunConfig) -> None:
+    if config.distillation.soup:
+        student.load_state_dict(mean_weights(teachers.members))
+    if (
+        config.contrastive.name == "none"
+    ):  # a contrast asks the student for a second view, which teachers do not see
+        share_frozen_stages(student, (cast(Classifier, member) for member in teachers.members))
+
+
+def _taught(config: RunConfig, teachers: Ensemble, fabric: Fabric) -> Taught:
+    """Teachers only answer, which in bf16 is faster even where learning is not."""
+    in_bf16 = config.precision == "auto" and computes_in_bf16(config.device)
+    autocast = partial(torch.autocast, fabric.device.type, torch.bfloat16) if in_bf16 else fabric.autocast
+    return Taught(teachers, config.distillation, autocast=autocast).to(fabric.device)
+
+
+def _fabric(config: RunConfig, *, slow_in_bf16: bool) -> Fabric:
     """One device, or under torchrun one for each of its processes."""
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     per_node = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -120,7 +133,7 @@ def _fabric(config: RunConfig) -> Fabric:
         devices=per_node,
         num_nodes=num_processes // per_node,
         strategy="ddp" if num_processes > 1 else "auto",
-        precision=autocast_precision(config.precision, config.device),
+        precision=autocast_precision(config.precision, config.device, slow_in_bf16=slow_in_bf16),
     )
     fabric.launch()
     return fabric
