@@ -29,7 +29,9 @@ class Ensemble(nn.Module):
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Mean logits [B, C], in at least float32."""
-        return torch.stack([network(pixels_BCHW).float() for network in self.networks]).mean(dim=0)
+        answers = [network(pixels_BCHW) for network in self.networks]
+        wide = torch.promote_types(answers[0].dtype, torch.float32)
+        return torch.stack([answer_BC.to(wide) for answer_BC in answers]).mean(dim=0)
 
 
 def run_logits(
