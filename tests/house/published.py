@@ -8,6 +8,8 @@ from statistics import fmean
 from training.compare.record import read_result
 
 BASELINE = "cross_entropy"
+VARIANTS = {"early_drw": ("ldam_drw", "ldam_drw weights.after=0.4")}
+"""Folders of runs whose schedule was changed for their length, the recipe and what they are called."""
 
 
 def beside_published(folder: Path) -> list[tuple[str, ...]]:
@@ -16,15 +18,18 @@ def beside_published(folder: Path) -> list[tuple[str, ...]]:
     ``folder`` holds a comparison's results and ``published.csv``. Gaps are of the middle of a published range.
     """
     ours = _accuracies(folder)
+    named = [(recipe, recipe, ours[recipe]) for recipe in ours]
+    for place, (recipe, name) in VARIANTS.items():
+        named += [(recipe, name, accuracy) for accuracy in _accuracies(folder / place).values()]
     published = {row["recipe"]: (float(row["lowest"]), float(row["highest"])) for row in _rows(folder)}
     base = fmean(published[BASELINE])
     rows = []
-    for recipe, (lowest, highest) in published.items():
-        if recipe not in ours:
-            continue
+    order = list(published)
+    for recipe, name, accuracy in sorted(named, key=lambda run: (order.index(run[0]), run[1])):
+        lowest, highest = published[recipe]
         there = f"{lowest:.1f}" if lowest == highest else f"{lowest:.1f} to {highest:.1f}"
-        gaps = (fmean((lowest, highest)) - base, ours[recipe] - ours[BASELINE])
-        rows.append((f"`{recipe}`", there, f"{ours[recipe]:.1f}", *(_signed(gap) for gap in gaps)))
+        gaps = (fmean((lowest, highest)) - base, accuracy - ours[BASELINE])
+        rows.append((f"`{name}`", there, f"{accuracy:.1f}", *(_signed(gap) for gap in gaps)))
     return rows
 
 
