@@ -193,11 +193,10 @@ class RunConfig(Frozen):
             raise ValueError(
                 "model.pretrained_share mixes weights, not statistics: use model.batch_norm=fold"
             )
-        alike = self.model.pretrained != "none" and self.model.batch_norm == "fold"
-        if self.distillation.soup and not (alike and self.distillation.learns):
+        if self.distillation.soup and not (self.model.batch_norm == "fold" and self.distillation.learns):
             raise ValueError(
-                "distillation.soup averages the weights of teachers that began alike, and no statistics: use "
-                "distillation.teachers, model.pretrained and model.batch_norm=fold"
+                "distillation.soup averages the weights of teachers, and no statistics: use distillation.teachers "
+                "and model.batch_norm=fold"
             )
         return self
 

@@ -70,10 +70,13 @@ def teacher_runs(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]
 def ready_teachers(config: RunConfig, dataset: Dataset, folder: Path, train: Train) -> Ensemble | None:
     """The teachers that a run asks for, as they were finished; those that are missing are trained, or go on, first.
 
-    None where nothing is learnt from teachers. Raises ValueError where a teacher's folder holds another run.
+    None where nothing is learnt from teachers. Raises ValueError where a teacher's folder holds another run, and for
+    a soup of teachers that would not begin alike.
     """
     if not config.distillation.learns:
         return None
+    if config.distillation.soup and config.model.pretrained == "none":
+        raise ValueError("distillation.soup needs teachers that begin alike: use model.pretrained")
     command = read_run(folder).command if (folder / RUN).exists() else "train"
     networks = []
     for settings, place in teacher_runs(config, folder):

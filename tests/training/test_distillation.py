@@ -19,6 +19,7 @@ from training.classifier import make_classifier
 from training.config import RunConfig, apply_overrides, read_config
 from training.data.prepared import Dataset
 from training.distillation import ready_teachers
+from training.export import check_exports
 from training.prior import prior_in_logits
 from training.recipes import make_recipe
 from training.shared_stages import share_frozen_stages
@@ -142,15 +143,28 @@ def test_a_student_from_a_soup_killed_at_its_first_epoch_ends_with_the_same_weig
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model": {"pretrained": "none", "batch_norm": "fold"}},
-        {"model": {"pretrained": "timm", "batch_norm": "learn"}},
-        {"model": {"pretrained": "timm", "batch_norm": "fold"}, "distillation": {"weight": 0.0}},
+        {"model": {"batch_norm": "learn"}},
+        {"model": {"batch_norm": "fold"}, "distillation": {"weight": 0.0}},
+        {"model": {"batch_norm": "fold"}, "distillation": {"teachers": 0}},
     ],
 )
-def test_a_soup_of_teachers_that_did_not_begin_alike_is_refused(changes: dict[str, object]) -> None:
+def test_a_soup_without_teachers_or_with_statistics_is_refused(changes: dict[str, object]) -> None:
     config = student().with_(**changes)
-    with pytest.raises(ValueError, match=r"use distillation\.teachers, model\.pretrained and"):
+    with pytest.raises(ValueError, match=r"use distillation\.teachers and model\.batch_norm=fold"):
         config.with_(distillation={"soup": True})
+
+
+def test_a_soup_of_teachers_that_would_not_begin_alike_is_refused_before_they_are_trained(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    config = student().with_(model={"batch_norm": "fold"}, distillation={"soup": True})
+    with pytest.raises(ValueError, match=r"begin alike: use model\.pretrained"):
+        ready_teachers(config, tiny_dataset, tmp_path, train)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_student_from_a_soup_can_be_exported(pretrained: dict[str, object]) -> None:
+    check_exports(student().with_(model=pretrained, distillation={"soup": True}), num_classes=3)
 
 
 @pytest.mark.parametrize(("frozen_stages", "shared"), [(0, 0), (2, 3), ("all", 1)])
