@@ -13,7 +13,6 @@ from models.target_prior import UNLISTED
 from training.checklist_prior import evaluate_with_checklist
 from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
-from training.config import apply_overrides
 from training.crossval import cross_validate, read_cross_validation
 from training.data.cifar_lt import unpack_cifar
 from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
@@ -29,6 +28,7 @@ from training.judge_added import judge_added
 from training.judge_unknown import judge_unknown
 from training.judged import evaluate_models
 from training.options import WantedViews, read_views
+from training.overrides import apply_overrides
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.refit import refit

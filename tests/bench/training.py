@@ -14,8 +14,9 @@ import numpy as np
 import typer
 
 from tests.bench._drawn_dataset import draw_dataset
-from training.config import RunConfig, apply_overrides
+from training.config import RunConfig
 from training.data.batches import Batch, epoch_batches
+from training.overrides import apply_overrides
 from training.recipes import make_recipe
 from training.state import TrainingState, begin
 from training.step import take_step

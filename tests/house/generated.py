@@ -188,7 +188,7 @@ def keys() -> str:
 
 def methods() -> str:
     """Every choice that brings keys of its own, with their defaults and the first sentence of what it is."""
-    from training.config import METHODS, defaults_of
+    from training.overrides import METHODS, defaults_of
 
     rows = []
     for part, names in METHODS.items():

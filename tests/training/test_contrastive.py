@@ -13,13 +13,14 @@ from tests.training.killed import killed_after_one_epoch, same
 from training.auxiliary import PaCo, SupCon
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.classifier import make_classifier
-from training.config import RunConfig, apply_overrides
+from training.config import RunConfig
 from training.data.batches import epoch_batches
 from training.data.cache import open_cache
 from training.data.dataset import TrainingViews
 from training.data.prepared import Dataset
 from training.inference import places_of
 from training.momentum import MomentumQueue, Projected
+from training.overrides import apply_overrides
 from training.recipes import make_recipe
 from training.run_folder import begin_run
 from training.step_loss import make_step

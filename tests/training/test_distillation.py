@@ -16,10 +16,11 @@ from training.auxiliary import Distillation
 from training.backbones import make_backbone
 from training.choices import LogitAdjusted, PostHoc
 from training.classifier import make_classifier
-from training.config import RunConfig, apply_overrides, read_config
+from training.config import RunConfig, read_config
 from training.data.prepared import Dataset
 from training.distillation import ready_teachers
 from training.export import check_exports
+from training.overrides import apply_overrides
 from training.prior import prior_in_logits
 from training.recipes import make_recipe
 from training.shared_stages import share_frozen_stages

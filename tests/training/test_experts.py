@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 
 from training.choices import Experts
 from training.classifier import Classifier, make_classifier
-from training.config import apply_overrides
 from training.data.prepared import Dataset
 from training.experts import ExpertHeads, ParallelStage
 from training.export import check_parity, to_onnx
+from training.overrides import apply_overrides
 from training.recipes import make_recipe
 from training.run_folder import begin_run
 from training.trained import load_run

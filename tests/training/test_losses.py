@@ -5,9 +5,10 @@ import torch
 
 from training.choices import Focal
 from training.choices import LogitAdjusted as LogitAdjustedChoice
-from training.config import RunConfig, apply_overrides
+from training.config import RunConfig
 from training.losses import LogitAdjusted, log_prior
 from training.objective import make_objective
+from training.overrides import apply_overrides
 from training.recipes import RECIPES, make_recipe
 
 COUNTS = (90, 30, 9, 3, 1)

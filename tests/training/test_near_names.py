@@ -3,7 +3,7 @@
 import pytest
 
 from training.backbones import check_backbone
-from training.config import apply_overrides
+from training.overrides import apply_overrides
 from training.recipes import make_recipe
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from training.choices import EffectiveNumber, InverseFrequency, LogitAdjusted
-from training.config import RunConfig, apply_overrides
+from training.config import RunConfig
+from training.overrides import apply_overrides
 from training.prior import prior_in_logits
 from training.recipes import make_recipe
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from models.preprocess import Preprocessing
 from training.classifier import Classifier
-from training.config import RunConfig, apply_overrides
+from training.config import RunConfig
 from training.data.prepared import Dataset
 from training.finish import finish, shift_batch_norm, take_prior
 from training.inference import evaluation_cache, network_logits
 from training.losses import log_prior
+from training.overrides import apply_overrides
 from training.recipes import make_recipe
 from training.trainer import train
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from training.compare.ablation import ablations
-from training.config import RunConfig, apply_overrides
+from training.config import RunConfig
+from training.overrides import apply_overrides
 from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.refusals import sentence

@@ -13,7 +13,7 @@ from training.compare.plan import (
     parse_recipes,
     run_key,
 )
-from training.config import apply_overrides
+from training.overrides import apply_overrides
 from training.recipes import RECIPES, make_recipe
 
 OWN = (Backbone(),)

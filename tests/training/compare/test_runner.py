@@ -25,8 +25,8 @@ from training.compare.plan import run_key
 from training.compare.record import RunResult, read_result
 from training.compare.report import PAGE, write_report
 from training.compare.runner import Place, Runner, missing_runs, why_it_failed
-from training.config import apply_overrides
 from training.data.prepared import Dataset, write_dataset
+from training.overrides import apply_overrides
 from training.recipes import make_recipe
 from training.run_folder import begin_run
 
