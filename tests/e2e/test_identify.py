@@ -52,6 +52,48 @@ async def test_each_of_several_photos_gets_its_own_plate(new_window: NewWindow, 
         await expect(page.locator("#queue li")).to_have_count(0)
 
 
+async def test_answers_are_there_again_on_the_way_back_and_after_loading_anew_until_they_are_cleared(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(photos[0])
+        plates = page.locator("#answers article")
+        await expect(plates).to_have_count(1)
+        await page.locator("#photos").set_input_files(photos[1])
+        await expect(plates).to_have_count(2)
+        shown = await plates.locator("h2").all_inner_texts()
+        await page.goto("/performance")
+        await page.go_back()
+        await expect(plates).to_have_count(2)
+        await page.reload()
+        await expect(plates).to_have_count(2)
+        assert await plates.locator("h2").all_inner_texts() == shown, "the newest first, as before"
+        await page.get_by_role("button", name="Clear these answers").click()
+        await expect(plates).to_have_count(0)
+        await page.reload()
+        await expect(page.get_by_role("button", name="Clear these answers")).to_be_hidden()
+        await expect(plates).to_have_count(0)
+
+
+async def test_an_earlier_answer_that_this_person_may_not_see_is_left_out(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(photos[0])
+        await expect(page.locator("#answers article")).to_have_count(1)
+        await page.evaluate("""() => {
+          const [id] = JSON.parse(sessionStorage.getItem("answers"));
+          sessionStorage.setItem("answers", JSON.stringify(["00000000000000000000000000000000", 7, id]));
+        }""")
+        await page.reload()
+        await expect(page.locator("#answers article")).to_have_count(1)
+        await page.evaluate("sessionStorage.setItem('answers', '{')")
+        await page.reload()
+        await expect(page.locator("#answers article")).to_have_count(0)
+
+
 async def test_photos_of_one_animal_get_one_common_plate(new_window: NewWindow, photos: list[Path]) -> None:
     async with new_window() as page:
         await page.goto("/")

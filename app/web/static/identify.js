@@ -1,6 +1,8 @@
 // The page that identifies: photos come in by choosing, dropping, pasting or the camera; each answer becomes a plate.
 
 import { Animal } from "./queue.js";
+import { forget, forgetAll, remember, remembered } from "./remembered.js";
+import { fetchPlate } from "./upload.js";
 
 const AT_ONCE = 2;
 
@@ -13,6 +15,7 @@ function start() {
   const work = document.getElementById("work");
   const queue = document.getElementById("queue");
   const answers = document.getElementById("answers");
+  const clear = document.getElementById("clear");
   const status = document.getElementById("status");
   const waiting = [];
   let running = 0;
@@ -21,8 +24,9 @@ function start() {
   let numGiven = 0;
 
   const listener = {
-    answered(animal, plate) {
+    answered(id, plate) {
       numAnswered += 1;
+      remember(id);
       show(plate);
     },
     failed(animal, title) {
@@ -39,14 +43,25 @@ function start() {
   };
 
   function show(plate) {
-    const holder = document.createElement("template");
-    holder.innerHTML = plate; // our own page's markup, escaped by the server
-    const article = holder.content.querySelector("article");
-    answers.prepend(holder.content);
+    const content = markup(plate);
+    const article = content.querySelector("article");
+    answers.prepend(content);
+    clear.hidden = false;
     announce(`${numAnswered} of ${numGiven}. ${article.dataset.announcement}`);
     // One photo: the reader goes on in its answer. Several: the focus stays where the person is working.
     if (numGiven === 1) article.querySelector("h2").focus();
     work.hidden = queue.children.length === 0;
+  }
+
+  async function showEarlier() {
+    for (const id of remembered()) {
+      try {
+        answers.append(markup(await fetchPlate(id)));
+        clear.hidden = false;
+      } catch (error) {
+        if (error.status === 404) forget(id); // deleted, or not for this person; anything else may pass
+      }
+    }
   }
 
   function announce(words) {
@@ -109,6 +124,20 @@ function start() {
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
   acceptDrops(drop, take);
+  clear.addEventListener("click", () => {
+    forgetAll();
+    answers.replaceChildren();
+    clear.hidden = true;
+    form.querySelector("#photos").focus();
+  });
+  showEarlier();
+}
+
+/** Our own page's markup, escaped by the server. */
+function markup(plate) {
+  const holder = document.createElement("template");
+  holder.innerHTML = plate;
+  return holder.content;
 }
 
 /** What the form asks of an answer, besides the photos: names and values that are not empty. */

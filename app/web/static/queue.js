@@ -7,7 +7,7 @@ const HOPELESS = new Set(["photo-too-large", "unsupported-photo", "undecodable-p
 const template = document.getElementById("queue-item");
 
 export class Animal {
-  /** `listener` hears answered(animal, plateHtml), failed(animal, refusal) and gone(animal). */
+  /** `listener` hears answered(id, plateHtml), failed(animal, refusal) and gone(animal). */
   constructor(files, fields, listener) {
     this.files = files;
     this.fields = fields;
@@ -72,7 +72,7 @@ export class Animal {
       });
       const plate = await fetchPlate(answer.id, signal);
       this.row.remove();
-      this.listener.answered(this, plate);
+      this.listener.answered(answer.id, plate);
     } catch (error) {
       if (error.name !== "AbortError") this.fail(error);
     }
