@@ -27,8 +27,8 @@ class _Overheard(nn.Module):
 def share_frozen_stages(student: Classifier, teachers: Iterable[Classifier]) -> int:
     """Let teachers take the outputs of frozen parts from the student, wherever weights and statistics are the same.
 
-    The student has to be called first, on the same pixels; what teachers then answer is the same to the bit. Returns
-    how many parts of teachers compute no more.
+    The student has to be called first, on the same pixels; what teachers then answer is, in the student's precision,
+    the same to the bit. Returns how many parts of teachers compute no more.
     """
     names = {module: name for name, module in student.named_modules()}
     shared = 0
