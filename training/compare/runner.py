@@ -162,7 +162,11 @@ class Runner:
         if running.process.returncode:
             self._fail(config, why_it_failed(running.process.returncode, folder / LOG))
             return
-        result = read_result(folder / RESULT)
+        try:
+            result = read_result(folder / RESULT)
+        except ValueError as error:  # the disk, or another checkout's code: not a matter of the other runs
+            self._fail(config, str(error).splitlines()[0])
+            return
         part = self._place.result_path(config).with_suffix(".part")
         part.write_bytes((folder / RESULT).read_bytes())
         part.replace(self._place.result_path(config))

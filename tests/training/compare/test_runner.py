@@ -213,6 +213,21 @@ def test_runs_after_epochs_that_broke_off_are_not_begun(
     assert lines[-1].startswith("[2/2]")
 
 
+def test_a_result_that_this_checkout_cannot_read_ends_no_other_run(
+    data: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_code = tmp_path / "python"
+    other_code.write_text('#!/bin/sh\necho \'{"of": "tomorrow"}\' > "$3/result.json"\n')
+    other_code.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(other_code))
+    configs = [apply_overrides(make_recipe(name), list(TINY)) for name in ("baseline", "focal")]
+    place = place_of(tmp_path, data, tiny_dataset)
+    failures = Runner(place, 1, say=lambda line: None, describe=lambda result: "").run(configs)
+    assert failures.keys() == {run_key(config) for config in configs}
+    assert all("result.json: not a finished run's result" in reason for reason in failures.values())
+    assert missing_runs(configs, place) == tuple(configs)
+
+
 @pytest.mark.parametrize(
     "interrupt",
     [lambda pid: os.killpg(pid, signal.SIGINT), lambda pid: os.kill(pid, signal.SIGTERM)],
