@@ -77,7 +77,8 @@ class Distillation(Choice):
     The loss becomes ``(1 - weight) * loss + weight * T^2 * KL(teachers at T || student at T)`` with T the temperature
     (arXiv:1503.02531). Teachers answer as they were finished, second stage and post-hoc prior included. They learn for
     ``teacher_epochs`` epochs, and where that is 0 for as many as the student, who may be given longer to listen
-    (arXiv:2106.05237). With ``soup`` the student begins as the mean of its teachers' weights (arXiv:2203.05482).
+    (arXiv:2106.05237). With ``soup`` the student begins as the mean of its teachers' weights (arXiv:2203.05482), and
+    without a ``student`` the run is that mean, and nobody listens.
     """
 
     teachers: Annotated[int, Field(ge=0)] = 0
@@ -85,6 +86,7 @@ class Distillation(Choice):
     temperature: Positive = 2.0
     teacher_epochs: Annotated[int, Field(ge=0)] = 0
     soup: bool = False
+    student: bool = True
 
     @property
     def learns(self) -> bool:

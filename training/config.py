@@ -186,6 +186,10 @@ class RunConfig(Frozen):
                 "distillation.soup averages the weights of teachers, and no statistics: use distillation.teachers "
                 "and model.batch_norm=fold"
             )
+        if not (self.distillation.student or self.distillation.soup):
+            raise ValueError(
+                "distillation.student=false is a run that is its teachers' soup: use distillation.soup"
+            )
         return self
 
     @model_validator(mode="after")
@@ -258,7 +262,7 @@ class RunConfig(Frozen):
                 (f"contrastive={self.contrastive.name}", self.contrastive),
                 *choices,
             ]
-            if self.stage.moves_prior or self.post_hoc.moves_prior:
+            if self.distillation.student and (self.stage.moves_prior or self.post_hoc.moves_prior):
                 choices.append((f"distillation.teachers={self.distillation.teachers}", self.distillation))
         return tuple(name for name, choice in choices if choice.moves_prior)
 

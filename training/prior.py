@@ -29,6 +29,8 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
     contrast beside the loss says nothing of the head. PaCo leaves more of a frequent class to its other images, which
     can be derived only where it is the same for all; teachers as finished say what their run leaves.
     """
+    if not config.distillation.student:  # the teachers' soup, as they were finished
+        config = config.with_(distillation=Distillation())
     log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
     if config.post_hoc.tau is None:
         return np.zeros_like(log_counts_C)

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from models.decision import probabilities
 from models.metrics import evaluate
 from models.preprocess import Preprocessing
+from training.average import mean_weights
 from training.checkpoint import append_metrics, load_checkpoint, save_checkpoint, save_weights
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
@@ -27,6 +28,7 @@ from training.finish import check_finish, finish
 from training.hardware import keep_freed_memory
 from training.inference import evaluation_cache, network_logits, places_of
 from training.progress import RunProgress, validation_summary
+from training.run_folder import is_first_process
 from training.schedule import lr_factor, set_rate
 from training.state import TrainingState, begin
 from training.step import NotFinite, take_step
@@ -41,12 +43,25 @@ def train(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
     process trains on its share of every batch, and the first one writes. Raises ValueError where the loss is no number.
     """
     check_finish(config, dataset)
+    if not config.distillation.student:
+        return _soup(config, dataset, folder)
     state = _at_the_end_of_epochs(config, dataset, folder)
     final = cast(Classifier, state.average.module)
     if state.fabric.is_global_zero:
         _finish(final, config, dataset, folder)
     state.fabric.barrier()
     return final.eval()
+
+
+def _soup(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:
+    """The mean of teachers who are finished already."""
+    teachers = ready_teachers(config, dataset, folder, train)
+    assert teachers is not None
+    soup = make_classifier(config, len(dataset.labels))
+    soup.load_state_dict(mean_weights(teachers.members))
+    if is_first_process():
+        save_weights(folder, soup)
+    return soup.eval()
 
 
 def train_epochs(config: RunConfig, dataset: Dataset, folder: Path) -> Classifier:

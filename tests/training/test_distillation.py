@@ -141,6 +141,38 @@ def test_a_student_from_a_soup_killed_at_its_first_epoch_ends_with_the_same_weig
     assert same(tmp_path / "whole", tmp_path / "killed")
 
 
+def test_without_a_student_the_run_is_the_mean_of_its_teachers_as_they_were_finished(
+    tiny_dataset: Dataset, pretrained: dict[str, object], tmp_path: Path
+) -> None:
+    config = student().with_(model=pretrained, distillation={"soup": True, "student": False})
+    returned = train(config, tiny_dataset, tmp_path)
+    saved, one, two = (
+        load_file(tmp_path / place / "final.safetensors") for place in (".", "teacher-1", "teacher-2")
+    )
+    for key, weight in saved.items():
+        assert torch.allclose(weight, (one[key] + two[key]) / 2, atol=1e-6), key
+        assert torch.equal(returned.state_dict()[key], weight)
+    before = (tmp_path / "teacher-1" / "final.safetensors").stat().st_mtime_ns
+    (tmp_path / "final.safetensors").unlink()
+    train(config, tiny_dataset, tmp_path)
+    assert (tmp_path / "teacher-1" / "final.safetensors").stat().st_mtime_ns == before, (
+        "teachers are not trained again"
+    )
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_run_without_a_student_and_without_a_soup_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"use distillation\.soup"):
+        student(student=False)
+
+
+def test_a_soup_leaves_the_prior_that_its_teachers_leave() -> None:
+    soup = Distillation(teachers=2, soup=True, student=False, weight=0.5)
+    config = make_recipe("cross_entropy").with_(model={"batch_norm": "fold"}, distillation=soup)
+    assert prior_in_logits(config, COUNTS) == "training"
+    assert prior_in_logits(config.with_(loss=LogitAdjusted()), COUNTS) == "none"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -205,6 +237,11 @@ def test_what_was_done_to_teachers_after_their_epochs_is_not_done_to_the_student
         ValueError, match=r"corrected 2 times, by post_hoc\.tau=1\.0 and distillation\.teachers=3"
     ):
         apply_overrides(make_recipe("distilled"), ["loss.name=cross_entropy", "post_hoc.tau=1"])
+    soup = {"soup": True, "student": False}  # of teachers as they were finished, once
+    alone = make_recipe("cross_entropy").with_(
+        model={"batch_norm": "fold"}, post_hoc=PostHoc(tau=1), distillation=Distillation(teachers=3, **soup)
+    )
+    assert alone.corrections == ("post_hoc.tau=1.0",)
     crt = make_recipe("distilled").with_(stage={"name": "crt"})
     assert crt.corrections == ("stage=crt",)
 

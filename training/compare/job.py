@@ -53,6 +53,10 @@ def run_job(job: Job, folder: Path) -> RunResult:
     dataset = read_dataset(job.data)
     begin_run(folder, job.config, job.data, dataset.info.content_sha256, job.command)
     check_finish(job.config, dataset)
+    if not job.config.distillation.student:
+        raise ValueError(
+            "distillation.student=false has no epochs of its own to compare: use `train` and `evaluate`"
+        )
     if job.epochs_folder is None:
         train_epochs(job.config, dataset, folder)
     epochs_folder = job.epochs_folder or folder
