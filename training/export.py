@@ -3,7 +3,6 @@
 Legend: B batch, N photos, H W pixels, C classes.
 """
 
-import io
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from training.golden import golden_answers
 from training.inference import evaluation_cache, network_logits
 from training.judgement import Judgement, judged_on_test
 from training.neighbours import neighbours_of
+from training.onnx_traces import without_traces
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
@@ -80,9 +80,11 @@ def check_exports(config: RunConfig, num_classes: int) -> None:
 
 
 def to_onnx(classifier: Classifier, size_px: int) -> bytes:
-    """ONNX bytes of a network: dynamic batch, normalisation inside. Raises ValueError where torch cannot write it."""
+    """ONNX bytes of a network: dynamic batch, normalisation inside, no traces of this machine.
+
+    Raises ValueError where torch cannot write it.
+    """
     example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
-    stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         try:
@@ -102,8 +104,7 @@ def to_onnx(classifier: Classifier, size_px: int) -> bytes:
                 "vit_small_patch16_224"
             ) from error
     assert program is not None
-    stream.write(program.model_proto.SerializeToString())
-    return stream.getvalue()
+    return without_traces(program.model_proto)
 
 
 def check_parity(onnx: bytes, logits_NC: NDArray[np.float64], photos_NHWC: NDArray[np.uint8]) -> float:

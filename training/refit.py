@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import onnx
 import typer
 
 from models import bundle
@@ -19,6 +20,7 @@ from training.golden import golden_answers
 from training.judged import CALIBRATED_ON
 from training.judgement import Judgement, judged_on_test
 from training.neighbours import neighbours_of
+from training.onnx_traces import without_traces
 from training.run_folder import command_line
 
 
@@ -59,7 +61,7 @@ def fitted_anew(
     card = _card(read.card, judgement, version, command, text)
     return bundle.write(
         out / card.name / version,
-        onnx=read.onnx,
+        onnx=without_traces(onnx.load_from_string(read.onnx)),
         card=card,
         evaluation=judgement.evaluation,
         readme=readme_of(card, judgement.evaluation),

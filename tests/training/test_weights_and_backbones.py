@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
 
+from tests.house.tree import REPO
 from tests.shared import shared
 from training.__main__ import app
 from training.backbones import make_backbone
@@ -134,6 +135,8 @@ def test_every_family_learns_and_answers_the_same_in_onnx(backbone: str, size_px
     with torch.no_grad():
         outputs = classifier.outputs(pixels)
     onnx = to_onnx(classifier, size_px)
+    assert str(REPO).encode() not in onnx, "no folder of whoever trained goes with a bundle"
+    assert b"stack_trace" not in onnx
     assert check_parity(onnx, outputs.logits_BC.double().numpy(), photos) < 1e-3
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     logits, embedding, features = session.run(["logits", "embedding", "features"], {"image": photos[:1]})
