@@ -48,6 +48,12 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_shipped_version_that_is_named_by_its_path_is_there(path: Path) -> None:
+    for place in re.findall(r"models/store/european-moths[a-z-]*/[\d.]*\d", path.read_text(encoding="utf-8")):
+        assert (REPO / place).is_dir(), f"{place} is not shipped any more"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_every_setting_that_is_named_exists(path: Path) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {"LIGHTTRAP_SHARED"}
     named = set(re.findall(rf"{PREFIX}[A-Z_]+[A-Z]", path.read_text(encoding="utf-8")))
