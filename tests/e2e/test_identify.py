@@ -76,6 +76,31 @@ async def test_answers_are_there_again_on_the_way_back_and_after_loading_anew_un
         await expect(plates).to_have_count(0)
 
 
+async def test_answers_that_are_cleared_while_they_come_back_stay_away(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    held: list[Route] = []
+
+    async def hold_the_second(route: Route) -> None:
+        held.append(route)
+        if len(held) == 1:
+            await route.continue_()
+
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files(photos[:2])
+        plates = page.locator("#answers article")
+        await expect(plates).to_have_count(2)
+        await page.route("**/identifications/*fragment=1", hold_the_second)
+        await page.reload()
+        await expect(plates).to_have_count(1)
+        await page.get_by_role("button", name="Clear these answers").click()
+        async with page.expect_response("**/identifications/*fragment=1"):
+            await held[1].continue_()
+        await page.wait_for_timeout(200)
+        await expect(plates).to_have_count(0)
+
+
 async def test_an_earlier_answer_that_this_person_may_not_see_is_left_out(
     new_window: NewWindow, photos: list[Path]
 ) -> None:

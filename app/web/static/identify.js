@@ -56,7 +56,9 @@ function start() {
   async function showEarlier() {
     for (const id of remembered()) {
       try {
-        answers.append(markup(await fetchPlate(id)));
+        const plate = await fetchPlate(id);
+        if (!remembered().includes(id)) return; // cleared meanwhile
+        answers.append(markup(plate));
         clear.hidden = false;
       } catch (error) {
         if (error.status === 404) forget(id); // deleted, or not for this person; anything else may pass
