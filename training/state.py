@@ -111,9 +111,8 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
 def _learn_from(teachers: Ensemble, student: Classifier, config: RunConfig) -> None:
     if config.distillation.soup:
         student.load_state_dict(mean_weights(teachers.members))
-    if (
-        config.contrastive.name == "none"
-    ):  # a contrast asks the student for a second view, which teachers do not see
+    # A contrast asks the student for a second view too, which teachers do not see.
+    if config.contrastive.name == "none":
         share_frozen_stages(student, (cast(Classifier, member) for member in teachers.members))
 
 
