@@ -21,7 +21,7 @@ from training.data.prepared import Dataset
 from training.experts import ExpertHeads
 from training.several import Embedded
 
-BATCH_SIZE = 32
+BATCH_SIZE, _GPU_BATCH_SIZE = 32, 256
 
 
 def evaluation_cache(dataset: Dataset, wanted: Preprocessing) -> PhotoCache:
@@ -63,7 +63,7 @@ def network_answers(
     classifier.eval()
     parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     pooled: list[NDArray[np.float32]] = []
-    for shown_MHWC in _shown(cache, places, views):
+    for shown_MHWC in _shown(cache, places, views, _batch_size(device)):
         found = classifier.outputs(to_pixels(torch.from_numpy(shown_MHWC), device))
         logits_NC = over_views(_numbers(found.logits_BC), views)
         parts.append((logits_NC, _numbers(found.embedding_BD)[: len(logits_NC)]))
@@ -82,9 +82,15 @@ def network_logits(
     return network_answers(classifier, cache, places, device, views).logits_NC
 
 
-def _shown(cache: Photos, places: Sequence[int], views: Views) -> Iterator[NDArray[np.uint8]]:
+def _batch_size(device: torch.device) -> int:
+    return _GPU_BATCH_SIZE if device.type == "cuda" else BATCH_SIZE
+
+
+def _shown(
+    cache: Photos, places: Sequence[int], views: Views, batch_size: int = BATCH_SIZE
+) -> Iterator[NDArray[np.uint8]]:
     """A batch of photos at a time, each with every view of its photos."""
-    for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE):
+    for batch in DataLoader(EvaluationViews(cache, places), batch_size=batch_size):
         yield with_views(batch.numpy(), views)
 
 
@@ -111,7 +117,7 @@ def network_embeddings(
     classifier.eval()
     device = next(classifier.parameters()).device
     parts: list[list[NDArray[np.float32]]] = [[], []]
-    for batch in DataLoader(EvaluationViews(cache, places), batch_size=BATCH_SIZE):
+    for batch in DataLoader(EvaluationViews(cache, places), batch_size=_batch_size(device)):
         pixels_BCHW = to_pixels(batch, device)
         for side, views_BCHW in enumerate((pixels_BCHW, pixels_BCHW.flip(3)) if mirrored else (pixels_BCHW,)):
             parts[side].append(classifier.pooled(views_BCHW).float().cpu().numpy())

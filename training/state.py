@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from models.preprocess import Preprocessing
 from training.average import mean_weights, running_average
+from training.captured import capture_passes
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.data.batches import Share, Views
@@ -26,6 +27,7 @@ from training.data.dataset import TrainingViews
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.resident import ResidentViews
+from training.data.resident_crops import ResidentCrops, crops_fit
 from training.distillation import Taught
 from training.ensemble import Ensemble
 from training.evaluate import class_indices
@@ -105,6 +107,10 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
     averaging = running_average(config.optimisation.ema_decay)
     average = AveragedModel(classifier, multi_avg_fn=averaging, use_buffers=True)
     mixer = Mixer(config, dataset.info.training_counts)
+    if fabric.world_size == 1:
+        capture_passes(
+            step.network, num_steps=len(views) // config.optimisation.batch_size * config.optimisation.epochs
+        )
     return TrainingState(classifier, average, optimiser, loss, step, taught, mixer, views, fabric, network)
 
 
@@ -144,6 +150,8 @@ def _views(config: RunConfig, dataset: Dataset, samples: tuple[Sample, ...], dev
     places = places_of(dataset, samples)
     if config.augment.view == "pad_crop":
         return ResidentViews(cache, places, classes, config, device)
+    if crops_fit(cache, places, config, device):
+        return ResidentCrops(cache, places, classes, config, device)
     return TrainingViews(cache, places, classes, config)
 
 

@@ -50,6 +50,8 @@ class Step(nn.Module):
         """Logits of the batch and the loss of a step, a scalar. ``network`` is ``self.network`` as it was set up."""
         logits_BC = network(batch.pixels_BCHW)
         first_B = objective(logits_BC, batch.labels_B)
+        if batch.other_labels_B is batch.labels_B:
+            return logits_BC, first_B.mean()
         other_B = objective(logits_BC, batch.other_labels_B)
         return logits_BC, (batch.share * first_B + (1 - batch.share) * other_B).mean()
 

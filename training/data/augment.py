@@ -74,14 +74,18 @@ def affine_of(view: View, height: int, width: int) -> Tensor:
     )
 
 
+def halvings(view: View, side_px: int) -> int:
+    """How often a photo is halved before it is resampled, so that nothing is skipped."""
+    return int(np.log2(max(1.0, min(view.size) / side_px)))
+
+
 def resample(photo_HW3: Tensor, view: View, side_px: int) -> Tensor:
     """Float [3, S, S] in 0 to 255: crop, rotation, mirror and size in one bilinear resampling of a uint8 photo.
 
-    Outside the photo its border goes on. A photo that would shrink to half or less is halved first, so that nothing
-    is skipped.
+    Outside the photo its border goes on. A photo that would shrink to half or less is halved first.
     """
     pixels_1CHW = photo_HW3.permute(2, 0, 1)[None].float()
-    for _ in range(int(np.log2(max(1.0, min(view.size) / side_px)))):
+    for _ in range(halvings(view, side_px)):
         pixels_1CHW = functional.avg_pool2d(pixels_1CHW, 2)
     theta = affine_of(view, photo_HW3.shape[0], photo_HW3.shape[1])[None]
     grid = functional.affine_grid(theta, [1, 3, side_px, side_px], align_corners=False)
@@ -99,6 +103,22 @@ def change_colour(pixels_3SS: Tensor, brightness: float, contrast: float, satura
     mean = float(grey_SS.numpy().mean())
     lift_SS = grey_SS.mul_(brightness * contrast * (1 - saturation)).add_((1 - contrast) * brightness * mean)
     return pixels_3SS.mul_(brightness * contrast * saturation).add_(lift_SS)
+
+
+def change_colours(pixels_B3SS: Tensor, colours_B3: Tensor) -> Tensor:
+    """``change_colour`` of a batch, on the device that it is on; ``colours_B3`` as ``View.colour``."""
+    luma_3 = torch.tensor(_LUMA, device=pixels_B3SS.device)
+    brightness, contrast, saturation = colours_B3.T[:, :, None, None, None]
+    grey_B1SS = (pixels_B3SS * luma_3[:, None, None]).sum(dim=1, keepdim=True)
+    mean_B111 = grey_B1SS.mean(dim=(2, 3), keepdim=True)
+    lift = (1 - saturation) * contrast * grey_B1SS + (1 - contrast) * mean_B111
+    coloured: Tensor = brightness * (contrast * saturation * pixels_B3SS + lift)
+    return coloured
+
+
+def changes_finished_views(settings: Augment) -> bool:
+    """Whether torchvision has something to do with a view once it is made."""
+    return _further_changes(settings) is not None
 
 
 def make_augmentation(

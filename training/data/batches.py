@@ -12,6 +12,7 @@ from training.choices import Mixing
 from training.config import RunConfig
 from training.data.dataset import TrainingViews, training_loader, view_seed
 from training.data.resident import ResidentViews
+from training.data.resident_crops import ResidentCrops
 from training.data.sampler import draw_by_class, epoch_order
 
 _PASTING, _FOREGROUNDS = 2**31 + 4, 2**31 + 5
@@ -21,7 +22,7 @@ _OTHER_VIEWS = 2**20
 _SECOND_VIEWS = 2**21
 """Repetitions of second views count from here: each is another view than any first one."""
 
-Views = TrainingViews | ResidentViews
+Views = TrainingViews | ResidentViews | ResidentCrops
 
 
 class Batch(NamedTuple):
@@ -102,6 +103,8 @@ def _load(
 ) -> Iterable[tuple[Tensor, Tensor]]:
     if isinstance(views, ResidentViews):
         return views.batches(batches, stream, share.rank, share.of)
+    if isinstance(views, ResidentCrops):
+        return views.batches(batches)
     return training_loader(views, batches, config) if batches else ()
 
 

@@ -34,10 +34,14 @@ class TrainingViews(Dataset[tuple[Tensor, int]]):
         return len(self._places)
 
     def __getitem__(self, item: int) -> tuple[Tensor, int]:
-        repetition, item = divmod(item, len(self))
-        seed = view_seed(self._seed, self.epoch, self._places[item], repetition)
-        photo_HW3 = self._cache[self._places[item]]
-        return self._augment(photo_HW3, np.random.default_rng(seed)), self.classes[item]
+        photo, rng = draws_of(item, self._places, self._seed, self.epoch)
+        return self._augment(self._cache[self._places[photo]], rng), self.classes[photo]
+
+
+def draws_of(item: int, places: Sequence[int], seed: int, epoch: int) -> tuple[int, np.random.Generator]:
+    """Which photo an item of an epoch is, and what its view is drawn from."""
+    repetition, photo = divmod(item, len(places))
+    return photo, np.random.default_rng(view_seed(seed, epoch, places[photo], repetition))
 
 
 def view_seed(seed: int, epoch: int, place: int, repetition: int = 0) -> int:
