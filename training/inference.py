@@ -21,7 +21,9 @@ from training.data.prepared import Dataset
 from training.experts import ExpertHeads
 from training.several import Embedded
 
-BATCH_SIZE, _GPU_BATCH_SIZE = 32, 256
+BATCH_SIZE = 32
+_GPU_BATCH_SIZE, _GPU_PIXELS = 256, 2**22
+"""On a GPU larger batches, of up to so many pixels: activations must leave room for what learns there."""
 
 
 def evaluation_cache(dataset: Dataset, wanted: Preprocessing) -> PhotoCache:
@@ -63,7 +65,7 @@ def network_answers(
     classifier.eval()
     parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     pooled: list[NDArray[np.float32]] = []
-    for shown_MHWC in _shown(cache, places, views, _batch_size(device)):
+    for shown_MHWC in _shown(cache, places, views, _batch_size(device, cache)):
         found = classifier.outputs(to_pixels(torch.from_numpy(shown_MHWC), device))
         logits_NC = over_views(_numbers(found.logits_BC), views)
         parts.append((logits_NC, _numbers(found.embedding_BD)[: len(logits_NC)]))
@@ -82,8 +84,11 @@ def network_logits(
     return network_answers(classifier, cache, places, device, views).logits_NC
 
 
-def _batch_size(device: torch.device) -> int:
-    return _GPU_BATCH_SIZE if device.type == "cuda" else BATCH_SIZE
+def _batch_size(device: torch.device, cache: Photos) -> int:
+    if device.type != "cuda" or not len(cache):
+        return BATCH_SIZE
+    height, width = cache[0].shape[:2]
+    return max(BATCH_SIZE, min(_GPU_BATCH_SIZE, _GPU_PIXELS // (height * width)))
 
 
 def _shown(
@@ -117,7 +122,7 @@ def network_embeddings(
     classifier.eval()
     device = next(classifier.parameters()).device
     parts: list[list[NDArray[np.float32]]] = [[], []]
-    for batch in DataLoader(EvaluationViews(cache, places), batch_size=_batch_size(device)):
+    for batch in DataLoader(EvaluationViews(cache, places), batch_size=_batch_size(device, cache)):
         pixels_BCHW = to_pixels(batch, device)
         for side, views_BCHW in enumerate((pixels_BCHW, pixels_BCHW.flip(3)) if mirrored else (pixels_BCHW,)):
             parts[side].append(classifier.pooled(views_BCHW).float().cpu().numpy())
