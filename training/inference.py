@@ -87,8 +87,8 @@ def network_logits(
 def _batch_size(device: torch.device, cache: Photos) -> int:
     if device.type != "cuda" or not len(cache):
         return BATCH_SIZE
-    height, width = cache[0].shape[:2]
-    return max(BATCH_SIZE, min(_GPU_BATCH_SIZE, _GPU_PIXELS // (height * width)))
+    height, width, _ = cache[0].shape
+    return max(BATCH_SIZE, min(_GPU_BATCH_SIZE, _GPU_PIXELS // int(height * width)))
 
 
 def _shown(

@@ -12,16 +12,16 @@ VARIANTS = {"early_drw": ("ldam_drw", "ldam_drw weights.after=0.4")}
 """Folders of runs whose schedule was changed for their length, the recipe and what they are called."""
 
 
-def beside_published(folder: Path) -> list[tuple[str, ...]]:
+def beside_published(folder: Path, published_csv: Path) -> list[tuple[str, ...]]:
     """Rows of method, published and our test accuracy in percent, and the gap of each to cross-entropy in points.
 
-    ``folder`` holds a comparison's results and ``published.csv``. Gaps are of the middle of a published range.
+    ``folder`` holds a comparison's results, ``published_csv`` what was published. Gaps are of the middle of a range.
     """
     ours = _accuracies(folder)
     named = [(recipe, recipe, ours[recipe]) for recipe in ours]
     for place, (recipe, name) in VARIANTS.items():
         named += [(recipe, name, accuracy) for accuracy in _accuracies(folder / place).values()]
-    published = {row["recipe"]: (float(row["lowest"]), float(row["highest"])) for row in _rows(folder)}
+    published = {row["recipe"]: (float(row["lowest"]), float(row["highest"])) for row in _rows(published_csv)}
     base = fmean(published[BASELINE])
     rows = []
     order = list(published)
@@ -41,8 +41,8 @@ def _accuracies(folder: Path) -> dict[str, float]:
     return {recipe: fmean(values) for recipe, values in by_recipe.items()}
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "published.csv").open(newline="") as file:
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 

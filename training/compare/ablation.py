@@ -47,7 +47,7 @@ def ablations(config: RunConfig) -> tuple[RunConfig, ...]:
             without = config.with_(**changes)
         except ValidationError:
             continue
-        if without != config:
+        if without != config and not (factor == "train-size" and without.crop_size_px == config.crop_size_px):
             found.append(without.with_(recipe=f"{config.recipe}-without-{factor}"))
     return tuple(found)
 

@@ -1,12 +1,12 @@
-"""Comparison -> Markdown tables for a document: overall, cost, and who is best."""
+"""Comparison -> Markdown tables for a document: overall, who is best, what each factor does, and cost."""
 
 from collections.abc import Iterable, Sequence
 
-from training.compare.differences import against_baseline
+from training.compare.differences import ablations, against_baseline
 from training.compare.methods import make_comparison
 from training.compare.page import Cell, Table
 from training.compare.record import RunResult
-from training.compare.tables import cost_table, overall_table, versus_table
+from training.compare.tables import ablation_table, cost_table, overall_table, versus_table
 from training.compare.winners import answers, winners_table
 from training.data.prepared import Dataset
 
@@ -19,6 +19,8 @@ def markdown_tables(results: Sequence[RunResult], dataset: Dataset, baseline: st
     if versuses.rows:
         caption = f"Difference to {baseline} in percentage points (95% interval), p corrected for {versuses.num_tests}"
         tables.insert(2, versus_table(comparison, versuses.rows, caption, ""))
+    if removals := ablations(comparison, None).rows:
+        tables.insert(-1, ablation_table(comparison, removals))
     findings = "\n".join(f"- {answer}" for answer in answers(comparison, versuses))
     return "\n\n".join([findings, *map(markdown, tables)]) + "\n"
 

@@ -152,6 +152,11 @@ def test_a_recipe_loses_one_factor_at_a_time_and_only_those_that_it_has() -> Non
     assert found["post-hoc"].post_hoc.tau == 0
 
 
+def test_a_training_size_that_is_the_size_anyway_is_no_factor() -> None:
+    config = make_recipe("transfer_long_tail").with_(size_px=128, train_size_px=128, canvas_px=148)
+    assert "transfer_long_tail-without-train-size" not in {one.recipe for one in ablations(config)}
+
+
 def test_a_factor_without_which_the_run_is_refused_stays() -> None:
     names = [one.recipe for one in ablations(make_recipe("ldam_drw"))]
     assert "ldam_drw-without-weights" in names

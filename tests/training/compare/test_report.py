@@ -280,7 +280,8 @@ def test_the_document_has_the_same_figures_as_the_page(dataset: Dataset, page: R
     figures = [cell.strip() for cell in row.split("|")[4:9]]
     assert all(figure in page.text for figure in figures)
     blocks = re.findall(r"(?:^\|.*\n){3,}", text, re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
+    assert "| logit_adjusted without loss |" in text
     assert all(len({line.count("|") for line in block.splitlines()}) == 1 for block in blocks)
 
 
