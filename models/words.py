@@ -19,3 +19,13 @@ def listed(names: Sequence[str]) -> str:
     ('head', 'head, middle and tail')
     """
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def signed(difference: float, digits: int = 1) -> str:
+    """A difference with its sign, a true minus; what rounds to nothing has none.
+
+    >>> signed(20), signed(-1.26), signed(-0.004), signed(-0.004, 3)
+    ('+20.0', '−1.3', '0.0', '−0.004')
+    """
+    words = f"{difference:+.{digits}f}"
+    return words.replace("-", "−") if float(words) else words[1:]

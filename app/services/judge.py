@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.changes import PARTS, GroupChange, SpeciesChange
 from models.comparison import Basis, Comparison, Measured, compare
 from models.groups import Group
+from models.words import signed
 
 Rule = Literal["recall", "protected", "calibration", "species", "comparable"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -139,8 +140,8 @@ def _falls_not_ruled_out(found: Comparison, policy: Policy) -> Iterable[Finding]
                 rule="recall",
                 subject=group.part,
                 message=f"Recall of the {group.part} changes from {change.reference:.1%} to "
-                f"{change.candidate:.1%}; its 95% interval, {_signed(low)} to {_signed(high)} points, does not "
-                f"rule out a fall of more than {100 * policy.max_recall_fall:g}.",
+                f"{change.candidate:.1%}; its 95% interval, {signed(100 * low)} to {signed(100 * high)} points, does "
+                f"not rule out a fall of more than {100 * policy.max_recall_fall:g}.",
             )
 
 
@@ -199,15 +200,6 @@ def _untested(found: Comparison, candidate: Contender) -> Iterable[Finding]:
                 message=f"{species.label} is new and has no test photos: nobody has measured how well it is found, nor "
                 "what it takes from the others.",
             )
-
-
-def _signed(difference: float) -> str:
-    """A difference in points with its sign, a true minus.
-
-    >>> _signed(-0.0125), _signed(0.2)
-    ('−1.2', '+20.0')
-    """
-    return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def _points(interval: tuple[float, float]) -> str:

@@ -15,6 +15,7 @@ from models.card import ModelCard
 from models.changes import Change, GroupChange, Part, SpeciesChange
 from models.comparison import Comparison
 from models.groups import Group
+from models.words import signed
 
 NOTHING = "nothing to compare"
 
@@ -166,7 +167,7 @@ def _group_row(change: GroupChange) -> GroupRow:
         recall=_shares(change.recall),
         recall_change=change_words(change.recall),
         ece=NOTHING if change.ece is None else f"{change.ece.reference:.3f} to {change.ece.candidate:.3f}",
-        ece_change="" if change.ece is None else f"{change.ece.change:+.3f}".replace("-", "−"),
+        ece_change="" if change.ece is None else signed(change.ece.change, digits=3),
         gained=_count(change.num_gained),
         lost=_count(change.num_lost),
     )

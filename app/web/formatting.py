@@ -5,7 +5,7 @@ from datetime import datetime
 
 from models.groups import GROUPS, Group
 from models.metrics import Estimate
-from models.words import count_words
+from models.words import count_words, signed
 
 GROUP_SYMBOLS: dict[Group, str] = {"head": "●", "middle": "■", "tail": "◆"}
 """A sign for each group, so that colour is never the only difference."""
@@ -50,22 +50,17 @@ def points_words(difference: float) -> str:
     >>> points_words(0.142), points_words(-0.03), points_words(0.0)
     ('+14 points', '−3 points', '0 points')
     """
-    points = round(100 * difference)
-    if points == 0:
-        return "0 points"
-    sign = "+" if points > 0 else "−"
-    return f"{sign}{abs(points)} point{'' if abs(points) == 1 else 's'}"
+    points = signed(100 * difference, digits=0)
+    return f"{points} point{'' if points[1:] == '1' else 's'}"
 
 
 def signed_points(difference: float) -> str:
     """A difference of two proportions in percentage points, to a tenth.
 
-    >>> signed_points(0.0612), signed_points(-0.004), signed_points(0.0)
-    ('+6.1', '−0.4', '0.0')
+    >>> signed_points(0.0612)
+    '+6.1'
     """
-    points = round(100 * difference, 1)
-    sign = "+" if points > 0 else "−" if points < 0 else ""
-    return f"{sign}{abs(points):.1f}"
+    return signed(100 * difference)
 
 
 def added_words(num_photos: int) -> str:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
+from models.words import signed
 from training.compare.record import read_result
 
 BASELINE = "cross_entropy"
@@ -29,7 +30,7 @@ def beside_published(folder: Path, published_csv: Path) -> list[tuple[str, ...]]
         lowest, highest = published[recipe]
         there = f"{lowest:.1f}" if lowest == highest else f"{lowest:.1f} to {highest:.1f}"
         gaps = (fmean((lowest, highest)) - base, accuracy - ours[BASELINE])
-        rows.append((f"`{name}`", there, f"{accuracy:.1f}", *(_signed(gap) for gap in gaps)))
+        rows.append((f"`{name}`", there, f"{accuracy:.1f}", *(signed(gap) for gap in gaps)))
     return rows
 
 
@@ -44,7 +45,3 @@ def _accuracies(folder: Path) -> dict[str, float]:
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _signed(gap: float) -> str:
-    return f"{gap:+.1f}".replace("-", "−")

@@ -7,11 +7,11 @@ from markupsafe import Markup
 
 from models.evaluation import Interval
 from models.groups import Group
+from models.words import signed
 from training.compare.statistics import Difference, Spread
 
 NO_SPECIES = "no species"
 NO_TEST_PHOTOS = "no test photos"
-MINUS = "\N{MINUS SIGN}"
 
 SYMBOLS: dict[Group, str] = {"head": "●", "middle": "■", "tail": "◆"}
 """A sign for each group, so that colour is never the only difference; the pages of the service use the same."""
@@ -126,10 +126,7 @@ def points(value: float) -> str:
     >>> points(0.012), points(-0.034), points(0.0001)
     ('+1.2', '−3.4', '0.0')
     """
-    rounded = round(100 * value, 1)
-    if rounded == 0:
-        return "0.0"
-    return f"{'+' if rounded > 0 else MINUS}{abs(rounded):.1f}"
+    return signed(100 * value)
 
 
 def interval_words(interval: Interval) -> str:
