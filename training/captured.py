@@ -4,6 +4,7 @@ A step of a small network is shorter than the time in which a processor launches
 of the same kernels launched one by one.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,20 +34,19 @@ class _Captured:
     def __init__(self, network: nn.Module, *, tuned: bool) -> None:
         self._network, self._tuned = network, tuned
         self._plain: Callable[[Tensor], Any] = network.forward
-        self._replay: Callable[[Tensor], Any] | None = None
+        self._replay = self._plain
         self._shape: torch.Size | None = None
 
     def __call__(self, pixels_BCHW: Tensor) -> Any:
         if not (self._network.training and torch.is_grad_enabled()):
             return self._plain(pixels_BCHW)
-        if self._replay is None:
+        if self._shape is None:
+            self._shape = pixels_BCHW.shape
             self._capture(pixels_BCHW)
-        if self._replay is None or pixels_BCHW.shape != self._shape:
-            return self._plain(pixels_BCHW)
-        return self._replay(pixels_BCHW)
+        return (self._replay if pixels_BCHW.shape == self._shape else self._plain)(pixels_BCHW)
 
     def _capture(self, pixels_BCHW: Tensor) -> None:
-        """Warming up draws numbers and moves statistics: both are put back."""
+        """Warming up draws numbers and moves statistics: both are put back. What cannot be captured stays plain."""
         network, device = self._network, pixels_BCHW.device
         kept = [buffer.clone() for buffer in network.buffers()]
         network.forward = self._plain
@@ -59,8 +59,13 @@ class _Captured:
         # What is captured adds up gradients on the stream of its warm-up, which is meant.
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         with torch.random.fork_rng(devices=[device]), autocast, _fastest_kernels(wanted=self._tuned):
-            torch.cuda.make_graphed_callables(network, (torch.zeros_like(pixels_BCHW),))
-        self._replay, self._shape = network.forward, pixels_BCHW.shape
+            try:
+                torch.cuda.make_graphed_callables(network, (torch.zeros_like(pixels_BCHW),))
+                self._replay = network.forward
+            except RuntimeError as error:
+                warnings.warn(
+                    f"a step's kernels are launched one by one, which is slower: {error}", stacklevel=2
+                )
         network.forward = self
         with torch.no_grad():
             for buffer, value in zip(network.buffers(), kept, strict=True):

@@ -45,11 +45,12 @@ class ResidentCrops:
         self._side, self._device = config.crop_size_px, device
         self._sizes_N2 = np.array([cache[place].shape[:2] for place in places])
         height, width = self._sizes_N2.max(axis=0)
-        padded_NHW3 = np.zeros((len(places), height, width, 3), dtype=np.uint8)
-        for padded_HW3, place in zip(padded_NHW3, places, strict=True):
-            photo = cache[place]
-            padded_HW3[: photo.shape[0], : photo.shape[1]] = photo
-        self._photos_NHW3 = torch.from_numpy(padded_NHW3).to(device)
+        self._photos_NHW3 = torch.zeros(len(places), height, width, 3, dtype=torch.uint8, device=device)
+        for padded_HW3, place in zip(self._photos_NHW3, places, strict=True):
+            photo_HW3 = torch.from_numpy(
+                np.array(cache[place])
+            )  # one at a time: the processor may have less room
+            padded_HW3[: photo_HW3.shape[0], : photo_HW3.shape[1]] = photo_HW3
         self._classes_N = torch.tensor(classes, device=device)
 
     def __len__(self) -> int:
