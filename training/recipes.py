@@ -222,11 +222,9 @@ def fine_tuned_long_tail() -> RunConfig:
     """``transfer_long_tail`` for weights of other subjects: all but the stem learns, and none of it goes back."""
     return transfer_long_tail().with_(
         recipe="fine_tuned_long_tail",
-        size_px=288,
-        train_size_px=224,
-        canvas_px=288,
+        train_size_px=256,
         model={"frozen_stages": 2, "pretrained_share": 0.0},
-        optimisation={"epochs": 20, "lr": 3e-3},
+        optimisation={"epochs": 10, "lr": 3e-3},
     )
 
 
