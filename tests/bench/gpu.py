@@ -21,7 +21,7 @@ from app.inference.batcher import Together
 from app.inference.session import OnnxSession
 from models import bundle
 from models.preprocess import Preprocessing, preprocess
-from tests.bench.serving import ROUNDS, Figure, draw_photos, service_rate, table
+from tests.bench.serving import ROUNDS, Figure, draw_photos, server_settings, service_rate, table
 from tests.serving import Server
 
 BATCH, NUM_IMAGES, NUM_PHOTOS, NUM_CLIENTS = 64, 4096, 1600, 64
@@ -70,14 +70,7 @@ def service_figures(store: Path, model: str, wanted: Preprocessing) -> list[Figu
     num_cores = len(os.sched_getaffinity(0))
     photos = draw_photos((ROUNDS + 1) * NUM_PHOTOS)
     with tempfile.TemporaryDirectory(prefix="lighttrap-bench-") as folder:
-        settings = {
-            "DATA_DIR": str(Path(folder) / "var"),
-            "STORE": str(store.resolve()),
-            "DEFAULT_MODEL": model,
-            "PROVIDER": "cuda",
-            "DECODE_WORKERS": str(num_cores),
-            "PREDICT_RATE": "1000000/minute",
-        }
+        settings = server_settings(store, Path(folder), model, num_cores, provider="cuda")
         server = Server(settings, Path(folder) / "log")
         try:
             server.start()

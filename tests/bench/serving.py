@@ -165,7 +165,7 @@ def measure(store: Path, plan: Plan) -> list[Figure]:
     folder = sorted(path for path in store.glob("*/*") if path.is_dir())[0]
     with tempfile.TemporaryDirectory(prefix="lighttrap-bench-") as data_dir:
         server = Server(
-            _settings(store, Path(data_dir), folder.parent.name, num_cores), Path(data_dir) / "log"
+            server_settings(store, Path(data_dir), folder.parent.name, num_cores), Path(data_dir) / "log"
         )
         try:
             server.start()
@@ -194,12 +194,15 @@ def measure(store: Path, plan: Plan) -> list[Figure]:
     return figures
 
 
-def _settings(store: Path, data_dir: Path, model: str, num_cores: int) -> dict[str, str]:
+def server_settings(
+    store: Path, data_dir: Path, model: str, num_cores: int, *, provider: str = "cpu"
+) -> dict[str, str]:
+    """A server of one model that nobody is kept from asking."""
     return {
         "DATA_DIR": str(data_dir / "var"),
         "STORE": str(store.resolve()),
         "DEFAULT_MODEL": model,
-        "PROVIDER": "cpu",
+        "PROVIDER": provider,
         "DECODE_WORKERS": str(num_cores),
         "PREDICT_RATE": "1000000/minute",
     }

@@ -47,9 +47,8 @@ class ResidentCrops:
         height, width = self._sizes_N2.max(axis=0)
         self._photos_NHW3 = torch.zeros(len(places), height, width, 3, dtype=torch.uint8, device=device)
         for padded_HW3, place in zip(self._photos_NHW3, places, strict=True):
-            photo_HW3 = torch.from_numpy(
-                np.array(cache[place])
-            )  # one at a time: the processor may have less room
+            # One at a time: the processor may have less room than the card.
+            photo_HW3 = torch.from_numpy(np.array(cache[place]))
             padded_HW3[: photo_HW3.shape[0], : photo_HW3.shape[1]] = photo_HW3
         self._classes_N = torch.tensor(classes, device=device)
 
