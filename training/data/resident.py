@@ -1,4 +1,4 @@
-"""Small photos of one size that stay on the device whole, and whose views are made there, a batch at a time.
+"""Photos that stay on the device, and whose views are made there, a batch at a time; here small ones of one size.
 
 Legend: N photos, B batch, S side in pixels, P padded side.
 """
@@ -17,10 +17,21 @@ from training.data.dataset import view_seed
 _RESIDENT = 2**31 + 6  # keeps these views apart from an epoch's order
 
 
-class ResidentViews:
+class Resident:
+    """What all photos on the device have: their classes, here and there. Set ``epoch`` before each pass."""
+
+    def __init__(self, classes: Sequence[int], device: torch.device) -> None:
+        self.classes, self.epoch, self._device = classes, 0, device
+        self._classes_N = torch.tensor(classes, device=device)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+class ResidentViews(Resident):
     """Photos shifted by up to an eighth of their side over black, and mirrored: CIFAR's augmentation (He et al., 2016).
 
-    Set ``epoch`` before each pass. Views depend on (seed, epoch, place in the epoch) alone.
+    Views depend on (seed, epoch, place in the epoch) alone.
     """
 
     def __init__(
@@ -36,15 +47,11 @@ class ResidentViews:
         if odd is not None:
             shape = "x".join(str(size) for size in cache[odd].shape[:2])
             raise ValueError(f"augment.view=pad_crop needs photos that all have {side} px; one has {shape}")
-        self.classes, self.epoch = classes, 0
+        super().__init__(classes, device)
         self._side, self._pad, self._flip, self._seed = side, side // 8, config.augment.flip, config.seed
         photos_NSS3 = torch.from_numpy(np.stack([cache[place] for place in places])).to(device)
         margins = (0, 0, self._pad, self._pad, self._pad, self._pad)
         self._padded_NPP3 = functional.pad(photos_NSS3, margins)
-        self._classes_N = torch.tensor(classes, device=device)
-
-    def __len__(self) -> int:
-        return len(self.classes)
 
     def batches(
         self, batches: Sequence[Sequence[int]], stream: int = 0, rank: int = 0, of: int = 1
@@ -59,7 +66,7 @@ class ResidentViews:
             whole = len(draws) * of
             top_B, left_B = rng.integers(0, 2 * self._pad + 1, size=(2, whole))[:, rank::of]
             mirrored_B = (rng.random(whole) < (0.5 if self._flip else 0.0))[rank::of]
-            photos = torch.tensor(draws, device=self._padded_NPP3.device) % len(self)
+            photos = torch.tensor(draws, device=self._device) % len(self)
             yield self._views(photos, top_B, left_B, mirrored_B), self._classes_N[photos]
 
     def _views(

@@ -15,6 +15,7 @@ from training.config import RunConfig
 from training.data.augment import View, affine_of, change_colours, changes_finished_views, draw_view, halvings
 from training.data.cache import PhotoCache
 from training.data.dataset import draws_of
+from training.data.resident import Resident
 
 _SHARE = 0.25
 """Of a device's free memory that photos may take: the rest is for the network, and for runs beside this one."""
@@ -29,8 +30,8 @@ def crops_fit(cache: PhotoCache, places: Sequence[int], config: RunConfig, devic
     return len(places) * int(height) * int(width) * 3 <= _SHARE * free
 
 
-class ResidentCrops:
-    """Set ``epoch`` before each pass. A view depends on (seed, epoch, photo, repetition) alone."""
+class ResidentCrops(Resident):
+    """A view depends on (seed, epoch, photo, repetition) alone."""
 
     def __init__(
         self,
@@ -40,9 +41,9 @@ class ResidentCrops:
         config: RunConfig,
         device: torch.device,
     ) -> None:
-        self.classes, self.epoch = classes, 0
+        super().__init__(classes, device)
         self._places, self._settings, self._seed = places, config.augment, config.seed
-        self._side, self._device = config.crop_size_px, device
+        self._side = config.crop_size_px
         self._sizes_N2 = np.array([cache[place].shape[:2] for place in places])
         height, width = self._sizes_N2.max(axis=0)
         self._photos_NHW3 = torch.zeros(len(places), height, width, 3, dtype=torch.uint8, device=device)
@@ -50,10 +51,6 @@ class ResidentCrops:
             # One at a time: the processor may have less room than the card.
             photo_HW3 = torch.from_numpy(np.array(cache[place]))
             padded_HW3[: photo_HW3.shape[0], : photo_HW3.shape[1]] = photo_HW3
-        self._classes_N = torch.tensor(classes, device=device)
-
-    def __len__(self) -> int:
-        return len(self.classes)
 
     def batches(self, batches: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """uint8 views [B, 3, S, S] and classes [B] of these draws."""
