@@ -56,8 +56,8 @@ DEFAULT_RULE = GroupRule(kind="cutoffs", head_min=101, tail_max=19)
 """More than 100 images: head; fewer than 20: tail (Zhang et al., 2023)."""
 
 
-def choose_rule(training_counts: Sequence[int]) -> GroupRule:
-    """The default cut-offs, or terciles of the species list where those leave a group empty.
+def choose_rule(training_counts: Sequence[int], *, terciles: bool = False) -> GroupRule:
+    """The default cut-offs, or terciles of the species list where those leave a group empty or are asked for.
 
     Species with equal counts stay together, so terciles are as near to thirds as the counts allow; with fewer
     than three distinct counts a group stays empty. Raises ValueError for an empty list.
@@ -69,7 +69,7 @@ def choose_rule(training_counts: Sequence[int]) -> GroupRule:
     """
     if not training_counts:
         raise ValueError("a species list needs at least one species")
-    if len(set(DEFAULT_RULE.assign(training_counts))) == len(GROUPS):
+    if not terciles and len(set(DEFAULT_RULE.assign(training_counts))) == len(GROUPS):
         return DEFAULT_RULE
     return _terciles(training_counts)
 

@@ -13,14 +13,15 @@ from models.target_prior import UNLISTED
 from training.checklist_prior import evaluate_with_checklist
 from training.checkpoint import CHECKPOINT
 from training.compare.command import compare
-from training.crossval import cross_validate, read_cross_validation
+from training.crossval import cross_validate
+from training.crossval_result import cross_validation_of
 from training.data.cifar_lt import unpack_cifar
 from training.data.imbalance import Profile, cut_test_to_profile, cut_to_profile
 from training.data.index import Index, Sample, read_index
 from training.data.left_out import leave_species_out, write_left_out
 from training.data.prepared import make_dataset, read_dataset, write_dataset
 from training.data.profile import plot_profile, profile
-from training.data.split import mark_leaks, split_by_folds, split_samples
+from training.data.split import fold_validation, mark_leaks, split_by_folds, split_samples
 from training.evaluate import table
 from training.export import BundleText, check_exports
 from training.export import export as export_run
@@ -52,6 +53,10 @@ def prepare(
     val_fraction: Annotated[float, typer.Option(min=0, max=0.9)] = 0.15,
     test_fraction: Annotated[float, typer.Option(min=0, max=0.9)] = 0.15,
     test_folds: Annotated[str, typer.Option(help="Folds to judge on, such as 1,2.")] = "",
+    val_folds: Annotated[
+        int,
+        typer.Option(min=0, help="Cut validation photos into folds, for `crossval` to learn from them too."),
+    ] = 0,
     long_tail_factor: Annotated[float, typer.Option(help="Cut training photos to a long tail.")] = 0,
     max_count: Annotated[int, typer.Option(help="Training photos of the most frequent species.")] = 8,
     long_tail_profile: Annotated[Profile, typer.Option(help="Shape of both tails.")] = "exponential",
@@ -93,6 +98,8 @@ def prepare(
             from_tail=test_from_tail,
             seed=seed,
         )
+    if val_folds:
+        samples = fold_validation(samples, val_folds, seed=seed)
     _write(index, samples, out)
     if left_out:
         write_left_out(out, index.root, left_out)
@@ -210,6 +217,9 @@ def crossval(
     out: Annotated[Path, typer.Option(help="Folder for one run a fold and the result.")],
     recipe: str = "baseline",
     views: WantedViews = "one",
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Make OUT a run too: the mean of the folds' networks, to export.")
+    ] = False,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
 ) -> None:
     """Train without each fold in turn and judge on it; goes on where it was interrupted.
@@ -217,7 +227,12 @@ def crossval(
     Example: python -m training crossval --recipe baseline --data data/mine --out runs/mine-crossval
     """
     config = apply_overrides(make_recipe(recipe), overrides or [])
-    result = cross_validate(config, read_dataset(data), out, command_line(), read_views(views))
+    dataset = read_dataset(data)
+    if mean and not out.exists():
+        check_exports(config, len(dataset.labels))
+    result = cross_validate(config, dataset, out, command_line(), read_views(views), mean=mean)
+    if result.post_hoc_tau is not None:
+        typer.echo(f"post_hoc.tau={result.post_hoc_tau}, chosen on the photos that were judged")
     typer.echo(table(result.evaluation))
 
 
@@ -247,7 +262,7 @@ def export(
     if dataset.info.content_sha256 != record.data_sha256:
         raise ValueError(f"{dataset.folder}: is not the data that {run} was trained on")
     words = BundleText.model_validate_json(text.read_bytes()) if text else BundleText()
-    judged = read_cross_validation(crossval) if crossval else None
+    judged = cross_validation_of(run, crossval)
     written = export_run(
         run,
         dataset,

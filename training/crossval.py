@@ -1,30 +1,34 @@
 """Train on all folds but one, judge on that one, for each fold: every photo is judged once by a network that never
-saw it. Legend: N photos, C classes.
+saw it. Folds may be those of all photos, or of the validation photos alone. Legend: N photos, C classes.
 """
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from torch import nn
 
-from models.conformal import ConformalTable
-from models.metrics import Evaluation
-from models.predictions import Predictions
-from models.prototypes import AddingRule
-from models.scaling import CountScaling
-from models.unknown import UnknownRule
 from models.views import Views
 from training.adding import fit_adding
 from training.asked import ask_network, wanted_by
+from training.average import mean_weights
+from training.checkpoint import save_weights
+from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
+from training.crossval_result import FITTED_ON, RESULT, CrossValidation
+from training.data.dataset import Photos
 from training.data.index import Sample
 from training.data.prepared import Dataset
-from training.data.split import split_by_folds
+from training.data.split import without_fold
+from training.distillation import check_mean
 from training.evaluate import class_indices
-from training.inference import evaluation_cache
+from training.finish import take_prior
+from training.inference import evaluation_cache, places_of
+from training.losses import log_prior
+from training.post_hoc import best_prior_tau
 from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
 from training.several import Embedded
@@ -32,31 +36,6 @@ from training.trainer import train
 from training.trust import Fitted, Judged, evaluate_judged, fit, predictions_of
 from training.unknown_folds import FoldUnknown, answer_fold, judge_folds, share_of
 from training.unknown_photos import drawn_outsiders
-
-RESULT = "crossval.json"
-FITTED_ON = "photos that cross-validation's networks did not train on"
-
-
-class CrossValidation(BaseModel):
-    """What a cross-validation found. ``temperature``, ``scaling``, ``conformal``, ``unknown`` and ``adding`` are
-    fitted on all its photos, for the weights that ship; the evaluation's own answers of a fold use what was fitted on
-    the other folds alone.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    command: str
-    data_sha256: str
-    temperature: float
-    scaling: CountScaling | None = None
-    conformal: tuple[ConformalTable, ...] = ()
-    unknown: UnknownRule | None = None
-    adding: AddingRule | None = None
-    num_images: int
-    views: Views = "one"
-    evaluation: Evaluation
-    predictions: Predictions = ()
-    """Of each photo by the network that never saw it; none in results from before this was kept."""
 
 
 @dataclass(frozen=True)
@@ -69,51 +48,94 @@ class _Judged:
 
 
 def cross_validate(
-    config: RunConfig, dataset: Dataset, folder: Path, command: str, views: Views = "one"
-) -> CrossValidation:
-    """Run what is missing of all folds, pool their answers and write the result. Resumes as ``train`` does.
-
-    Raises ValueError where the data has fewer than two folds.
-    """
-    folds = sorted({sample.fold for sample in dataset.samples if sample.fold})
-    if len(folds) < 2 or any(not sample.fold for sample in dataset.samples):
-        raise ValueError(
-            f"{dataset.folder}: cross-validation needs a fold column with two folds or more in every row"
-        )
-    judged = [
-        _judge_fold(config, dataset, folder / f"fold-{fold}", fold, command, views, part=(number, len(folds)))
-        for number, fold in enumerate(folds)
-    ]
-    left = prior_in_logits(config, dataset.info.training_counts)
-    result = pool(judged, dataset, command, logit_prior=left, views=views)
-    part = folder / f"{RESULT}.part"
-    part.write_text(result.model_dump_json(indent=1) + "\n")
-    part.replace(folder / RESULT)
-    return result
-
-
-def _judge_fold(
     config: RunConfig,
     dataset: Dataset,
     folder: Path,
-    fold: str,
     command: str,
-    views: Views,
+    views: Views = "one",
     *,
-    part: tuple[int, int],
+    mean: bool = False,
+) -> CrossValidation:
+    """Run what is missing of all folds, pool their answers and write the result. Resumes as ``train`` does.
+
+    Photos without a fold are trained on by every network, unless they are test photos. A ``post_hoc.tau`` that
+    validation is to choose is chosen on the pooled answers. ``mean``: the folder becomes a finished run too, whose
+    network is the mean of theirs.
+    Raises ValueError where the data has fewer than two folds, and for a mean of networks that do not begin alike.
+    """
+    folds = _folds(dataset)
+    if mean:
+        check_mean(config)
+        begin_run(folder, config, dataset.folder, dataset.info.content_sha256, command)
+    whole = dataset.learning_from_validation()
+    parts = [_trained_without(config, whole, folder / f"fold-{fold}", fold, command) for fold in folds]
+    tau = None
+    if config.post_hoc.tau is None:
+        tau = _tau_of_all(parts, whole, config)
+        for part in parts:
+            take_prior(cast(nn.Linear, part.network.head), whole.info.training_counts, tau)
+    outsiders = drawn_outsiders(wanted_by(config).size_px)
+    judged = [
+        _judge(part, whole, config, views, share_of(outsiders, number, len(parts)))
+        for number, part in enumerate(parts)
+    ]
+    left = prior_in_logits(config, whole.info.training_counts)
+    result = pool(judged, whole, command, logit_prior=left, views=views)
+    result = result.model_copy(update={"post_hoc_tau": tau, "mean": mean})
+    if mean:
+        soup = make_classifier(config, len(dataset.labels))
+        soup.load_state_dict(mean_weights([part.network for part in parts]))
+        save_weights(folder, soup)
+    unfinished = folder / f"{RESULT}.part"
+    unfinished.write_text(result.model_dump_json(indent=1) + "\n")
+    unfinished.replace(folder / RESULT)
+    return result
+
+
+def _folds(dataset: Dataset) -> list[str]:
+    folds = sorted({sample.fold for sample in dataset.samples if sample.fold})
+    if len(folds) < 2 or any(not sample.fold for sample in dataset.split("val")):
+        raise ValueError(
+            f"{dataset.folder}: cross-validation needs two folds or more of what is judged: a fold column in the "
+            "source, or prepare it with --val-folds 3"
+        )
+    return folds
+
+
+class _Part(NamedTuple):
+    """One fold's network, and the data as it saw it: the fold is its test split."""
+
+    without: Dataset
+    network: Classifier
+
+
+def _trained_without(config: RunConfig, whole: Dataset, folder: Path, fold: str, command: str) -> _Part:
+    without = whole.with_samples(without_fold(whole.samples, fold))
+    if config.post_hoc.tau is None:  # chosen for all of them together, later
+        config = config.with_(post_hoc={"tau": 0.0})
+    begin_run(folder, config, whole.folder, without.info.content_sha256, command)
+    return _Part(without, train(config, without, folder))
+
+
+def _tau_of_all(parts: Sequence[_Part], whole: Dataset, config: RunConfig) -> float:
+    photos = evaluation_cache(whole, wanted_by(config))
+    answered = []
+    for part in parts:
+        places = places_of(whole, part.without.split("test"))
+        answered.append(ask_network(part.network, "one")(photos, places).logits_NC)
+    labels = [class_indices(whole, part.without.split("test")) for part in parts]
+    log_prior_C = log_prior(whole.info.training_counts).double().numpy()
+    return best_prior_tau(np.concatenate(answered), np.concatenate(labels), log_prior_C, whole.groups)
+
+
+def _judge(
+    part: _Part, whole: Dataset, config: RunConfig, views: Views, outsiders: Mapping[str, Photos]
 ) -> _Judged:
-    without = dataset.with_samples(
-        split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=config.seed)
-    )
-    begin_run(folder, config, dataset.folder, without.info.content_sha256, command)
-    ask = ask_network(train(config, without, folder), views)
-    wanted = wanted_by(config)
-    outsiders = share_of(drawn_outsiders(wanted.size_px), *part)
+    ask, wanted = ask_network(part.network, views), wanted_by(config)
     samples, answers, unknown = answer_fold(
-        ask, evaluation_cache(dataset, wanted), without, wanted, outsiders
+        ask, evaluation_cache(part.without, wanted), part.without, wanted, outsiders
     )
-    labels_N = class_indices(dataset, samples)
-    return _Judged(samples, answers.logits_NC, labels_N, unknown, answers.embedded)
+    return _Judged(samples, answers.logits_NC, class_indices(whole, samples), unknown, answers.embedded)
 
 
 def pool(
@@ -173,13 +195,5 @@ def _note(judged: list[_Judged]) -> str:
     accuracies = ", ".join(f"{(fold.logits_NC.argmax(1) == fold.labels_N).mean():.1%}" for fold in judged)
     return (
         f"{len(judged)}-fold cross-validation: each photo was judged by a network trained without its fold "
-        f"(accuracy by fold {accuracies}). The weights of this bundle were trained on all folds."
+        f"(accuracy by fold {accuracies}). The weights of this bundle have learnt from all folds."
     )
-
-
-def read_cross_validation(folder: Path) -> CrossValidation:
-    """The result that ``cross_validate`` wrote. Raises ValueError naming the folder."""
-    try:
-        return CrossValidation.model_validate(json.loads((folder / RESULT).read_text()))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder}: not a finished cross-validation: {error}") from error

@@ -56,6 +56,14 @@ class Taught(nn.Module):
         return (1 - self.settings.weight) * loss + self.settings.weight * apart_B.mean()
 
 
+def check_mean(config: RunConfig) -> None:
+    """Raises ValueError where the mean of several networks' weights would be of networks that do not begin alike."""
+    if config.model.pretrained == "none":
+        raise ValueError("a mean of weights needs networks that begin alike: use model.pretrained")
+    if config.model.batch_norm != "fold":
+        raise ValueError("a mean of weights has no statistics of its own: use model.batch_norm=fold")
+
+
 def teacher_runs(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
     """The teachers' configurations, of seeds ``seed + 1`` and so on, and where in the run's folder each is trained."""
     alone = config.with_(distillation=Distillation())
@@ -75,8 +83,8 @@ def ready_teachers(config: RunConfig, dataset: Dataset, folder: Path, train: Tra
     """
     if not config.distillation.learns:
         return None
-    if config.distillation.soup and config.model.pretrained == "none":
-        raise ValueError("distillation.soup needs teachers that begin alike: use model.pretrained")
+    if config.distillation.soup:
+        check_mean(config)
     command = read_run(folder).command if (folder / RUN).exists() else "train"
     networks = []
     for settings, place in teacher_runs(config, folder):

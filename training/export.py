@@ -4,7 +4,6 @@ Legend: B batch, N photos, H W pixels, C classes.
 """
 
 import warnings
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from models import bundle
-from models.card import Calibration, ModelCard, Provenance
+from models.card import ModelCard, Provenance
 from models.metrics import Evaluation
 from models.preprocess import Preprocessing
 from models.views import Views
@@ -24,21 +23,18 @@ from training.asked import ask_network
 from training.backbones import Backbone
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
-from training.crossval import FITTED_ON, CrossValidation
-from training.data.cache import PhotoCache
+from training.crossval_result import CrossValidation
 from training.data.prepared import Dataset
 from training.evaluate import table
 from training.figures import card_figures
 from training.golden import golden_answers
 from training.inference import evaluation_cache, network_logits
-from training.judgement import Judgement, judged_on_test
+from training.judgement import Judgement, judged_by_folds, judged_on_test
 from training.neighbours import neighbours_of
 from training.onnx_traces import without_traces
 from training.prior import prior_in_logits
 from training.run_folder import RunRecord, read_run
 from training.trained import load_run
-from training.trust import Fitted
-from training.unknown_photos import fit_to_shipped
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 NUM_PARITY_PHOTOS = 64
@@ -128,16 +124,24 @@ def export(
     crossval: CrossValidation | None = None,
     views: Views = "one",
 ) -> bundle.Bundle:
-    """Write a bundle of a finished run: calibrated on val and judged on test, or both by a cross-validation.
+    """Write a bundle of a finished run: calibrated on val and judged on test, or calibrated by a cross-validation and
+    judged by it too, unless there is a test split that no network of it saw.
 
     ``views``: what the service is to show the network of a photo, and what it is judged on.
     Raises ValueError or FileExistsError.
     """
+    if crossval and crossval.mean:
+        dataset = dataset.learning_from_validation()
+    elif crossval and any(not sample.fold for sample in dataset.split("train")):
+        raise ValueError(
+            f"{folder}: has not learnt from the validation photos, and the cross-validation's networks have: export "
+            "the mean of those, made with `crossval --mean`"
+        )
     config, classifier = load_run(folder, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     run = read_run(folder)
     judgement = (
-        _cross_validated(crossval, classifier, dataset, cache, views)
+        judged_by_folds(ask_network(classifier, views), cache, dataset, crossval, views=views)
         if crossval
         else judged_on_test(
             ask_network(classifier, views),
@@ -164,33 +168,6 @@ def export(
         unknown=judgement.space,
         neighbours=neighbours_of(onnx, dataset, cache, licence=text.data_licence),
     )
-
-
-def _cross_validated(
-    crossval: CrossValidation, classifier: Classifier, dataset: Dataset, cache: PhotoCache, views: Views
-) -> Judgement:
-    if crossval.data_sha256 != dataset.info.content_sha256:
-        raise ValueError("the cross-validation was made on other data than the run")
-    if crossval.views != views:
-        raise ValueError(
-            f"the cross-validation judged views {crossval.views!r}, not {views!r}: give `crossval --views {views}` "
-            "its folder again, which trains nothing anew, or export with the same views"
-        )
-    calibration = Calibration(
-        temperature=crossval.temperature,
-        scaling=crossval.scaling,
-        fitted_on=FITTED_ON,
-        num_images=crossval.num_images,
-    )
-    fitted = Fitted(calibration, crossval.conformal)
-    judgement = Judgement(
-        crossval.evaluation, fitted, (crossval.command,), views, crossval.predictions or None
-    )
-    if crossval.unknown is None:
-        return judgement
-    size_px = cache[0].shape[0]
-    shipped = fit_to_shipped(ask_network(classifier, views), cache, dataset, crossval.unknown, size_px)
-    return replace(judgement, unknown=shipped.rule, space=shipped.trained.space, adding=crossval.adding)
 
 
 def _card(

@@ -17,9 +17,10 @@ from training.data.left_out import LEFT_OUT
 from training.data.prepared import Dataset, read_dataset
 from training.evaluate import class_indices
 from training.inference import places_of
-from training.judged import CALIBRATED_ON, SEEN
+from training.judged import SEEN
 from training.options import WantedViews, read_views
 from training.outsiders import PhotoFiles
+from training.trust import CALIBRATED_ON
 from training.unknown_photos import trained_space
 
 

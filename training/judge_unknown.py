@@ -11,15 +11,16 @@ from models.evaluation import UnknownReport
 from models.preprocess import Preprocessing
 from models.views import Views
 from training.asked import Asked, ask_bundle, ask_run, check_views
-from training.crossval import FITTED_ON, RESULT, read_cross_validation
+from training.crossval_result import FITTED_ON, RESULT, read_cross_validation
 from training.data.dataset import Photos
 from training.data.prepared import Dataset, read_dataset
-from training.data.split import split_by_folds
+from training.data.split import without_fold
 from training.evaluate import class_indices
 from training.inference import places_of
-from training.judged import CALIBRATED_ON, SEEN
+from training.judged import SEEN
 from training.options import WantedViews, read_views
 from training.outsiders import PhotoFiles, read_outsiders
+from training.trust import CALIBRATED_ON
 from training.unknown_folds import answer_fold, judge_folds, share_of
 from training.unknown_lines import unknown_lines
 from training.unknown_photos import (
@@ -132,8 +133,9 @@ def _judge_folds(folders: list[Path], dataset: Dataset, outsiders: Paths, views:
     judged = []
     for number, folder in enumerate(folders):
         fold = folder.name.removeprefix("fold-")
-        without = dataset.with_samples(split_by_folds(dataset.samples, {fold}, val_fraction=0.0, seed=0))
+        without = dataset.with_samples(without_fold(dataset.samples, fold))
         asked = ask_run(folder, without, views)
         mine = share_of(_all_outsiders(outsiders, asked.wanted), number, len(folders))
         judged.append(answer_fold(asked.ask, asked.photos, without, asked.wanted, mine)[2])
-    return judge_folds(judged, dataset.groups, fitted_on=FITTED_ON)[1]
+    groups = dataset.learning_from_validation().groups
+    return judge_folds(judged, groups, fitted_on=FITTED_ON)[1]

@@ -10,15 +10,17 @@ from models import bundle
 from models.metrics import Evaluation
 from models.views import Views
 from training.asked import ask_bundle, ask_run, check_views
+from training.crossval_result import CrossValidation, cross_validation_of
 from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.ensemble import ensemble_logits
 from training.evaluate import class_indices
 from training.inference import places_of
+from training.judgement import judged_by_folds
 from training.prior import kind_of_prior
 from training.several import Embedded
 from training.target_prior import answer_for
-from training.trust import NOTHING_FITTED, Fitted, Judged, evaluate_judged, fit
+from training.trust import CALIBRATED_ON, NOTHING_FITTED, Fitted, Judged, evaluate_judged, fit
 from training.unknown_photos import (
     drawn_outsiders,
     fit_unknown,
@@ -29,7 +31,6 @@ from training.unknown_report import Part, unknown_report
 
 SEEN = ("train", "val")
 """Splits that a network or its calibration saw: nothing is said there of how far answers can be trusted."""
-CALIBRATED_ON = "the validation split, not trained on"
 
 
 def evaluate_models(
@@ -48,6 +49,8 @@ def evaluate_models(
     if not samples:
         raise ValueError(f"{dataset.folder}: no photo is in split {split!r}")
     with_trust = split not in SEEN and log_target_C is None
+    if with_trust and len(models) == 1 and (folds := _folds_of(models[0])):
+        return _evaluate_mean(models[0], dataset, folds, views or "one")
     answered = answers_of(models, dataset, split, views, calibrate=with_trust)
     logits_NC = answered.logits_NC
     if log_target_C is not None:
@@ -58,6 +61,17 @@ def evaluate_models(
         return evaluation
     report = unknown_report([answered.unknown], dataset.groups)
     return evaluation.model_copy(update={"unknown": report})
+
+
+def _folds_of(model: Path) -> CrossValidation | None:
+    return None if (model / bundle.CARD).exists() else cross_validation_of(model)
+
+
+def _evaluate_mean(run: Path, dataset: Dataset, folds: CrossValidation, views: Views) -> Evaluation:
+    """As its bundle would be judged: it has learnt from the validation photos, which nothing is fitted on again."""
+    dataset = dataset.learning_from_validation()
+    asked = ask_run(run, dataset, views)
+    return judged_by_folds(asked.ask, asked.photos, dataset, folds, views=views).evaluation
 
 
 class Answered(NamedTuple):
@@ -75,6 +89,9 @@ def answers_of(
 ) -> Answered:
     """What models answer for a split. ``views`` None: as a bundle's card says, one of each photo for runs."""
     samples, calibration = dataset.split(split), dataset.split("val") if calibrate else ()
+    for model in models:
+        if split == "val" and _folds_of(model):
+            raise ValueError(f"{model}: has learnt from the validation photos; judge it on test")
     places = places_of(dataset, samples)
     if len(models) == 1 and (models[0] / bundle.CARD).exists():
         return _bundle_answers(models[0], dataset, samples, views, judge=calibrate)
@@ -95,6 +112,8 @@ def _run_answers(
 ) -> Answered:
     asked = ask_run(run, dataset, views)
     answers = asked.ask(asked.photos, places_of(dataset, samples))
+    if folds := cross_validation_of(run):
+        return Answered(answers.logits_NC, asked.log_prior_C, folds.fitted, None, answers.embedded)
     if not calibration:
         return Answered(answers.logits_NC, asked.log_prior_C, NOTHING_FITTED)
     validated = asked.ask(asked.photos, places_of(dataset, calibration))

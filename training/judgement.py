@@ -1,6 +1,9 @@
-"""What a card says of how good a network is: fitted on val and judged on test. Legend: N photos, C classes."""
+"""What a card says of how good a network is: fitted on val and judged on test, or fitted by a cross-validation.
 
-from dataclasses import dataclass
+Legend: N photos, C classes.
+"""
+
+from dataclasses import dataclass, replace
 
 from models.metrics import Evaluation
 from models.predictions import Predictions
@@ -10,13 +13,13 @@ from models.unknown import Space, UnknownRule
 from models.views import Views
 from training.adding import fit_adding, try_adding
 from training.asked import Ask
+from training.crossval_result import CrossValidation
 from training.data.cache import PhotoCache
 from training.data.prepared import Dataset
 from training.evaluate import class_indices
 from training.inference import places_of
-from training.judged import CALIBRATED_ON
-from training.trust import Fitted, Judged, evaluate_judged, fit, predictions_of
-from training.unknown_photos import drawn_outsiders, fit_unknown, judged_part
+from training.trust import CALIBRATED_ON, Fitted, Judged, evaluate_judged, fit, predictions_of
+from training.unknown_photos import drawn_outsiders, fit_to_shipped, fit_unknown, judged_part
 from training.unknown_report import unknown_report
 
 
@@ -65,3 +68,40 @@ def judged_on_test(
     tried = try_adding(unknown.trained, validated, validated_N)
     adding = fit_adding([tried], fitted_on=CALIBRATED_ON)
     return Judgement(evaluation, fitted, (), views, named, unknown.rule, unknown.trained.space, adding)
+
+
+def judged_by_folds(
+    ask: Ask, cache: PhotoCache, dataset: Dataset, crossval: CrossValidation, *, views: Views
+) -> Judgement:
+    """What the networks of a cross-validation found, for the network that ships. It has learnt from all folds itself,
+    so it is judged on the test split alone, and where there is none by their answers.
+
+    Raises ValueError for a cross-validation of other data or views.
+    """
+    if crossval.data_sha256 != dataset.info.content_sha256:
+        raise ValueError("the cross-validation was made on other data than the run")
+    if crossval.views != views:
+        raise ValueError(
+            f"the cross-validation judged views {crossval.views!r}, not {views!r}: give `crossval --views {views}` "
+            "its folder again, which trains nothing anew, or export with the same views"
+        )
+    found = Judgement(
+        crossval.evaluation, crossval.fitted, (crossval.command,), views, crossval.predictions or None
+    )
+    size_px = cache[0].shape[0]
+    shipped = None
+    if crossval.unknown is not None:
+        shipped = fit_to_shipped(ask, cache, dataset, crossval.unknown, size_px)
+        found = replace(found, unknown=shipped.rule, space=shipped.trained.space, adding=crossval.adding)
+    samples = dataset.split("test")
+    if not samples:
+        return found
+    answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
+    judged = [
+        Judged(samples, answers.logits_NC, crossval.fitted, dataset.info.training_counts, answers.embedded)
+    ]
+    evaluation = evaluate_judged(judged, dataset, split="test", notes=crossval.evaluation.notes)
+    if shipped is not None:
+        part = judged_part(ask, shipped, answers, labels_N, drawn_outsiders(size_px))
+        evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
+    return replace(found, evaluation=evaluation, predictions=predictions_of(judged, dataset))

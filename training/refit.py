@@ -17,11 +17,11 @@ from training.data.prepared import Dataset, read_dataset
 from training.export import BundleText, readme_of
 from training.figures import card_figures
 from training.golden import golden_answers
-from training.judged import CALIBRATED_ON
 from training.judgement import Judgement, judged_on_test
 from training.neighbours import neighbours_of
 from training.onnx_traces import without_traces
 from training.run_folder import command_line
+from training.trust import CALIBRATED_ON
 
 
 def refit(

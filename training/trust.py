@@ -26,6 +26,8 @@ from training.evaluate import class_indices, evaluate_probabilities
 from training.prior import LogitPrior
 from training.several import Answers, Embedded, several_reports
 
+CALIBRATED_ON = "the validation split, not trained on"
+
 
 @dataclass(frozen=True)
 class Fitted:

@@ -8,7 +8,8 @@ import pytest
 from models import bundle
 from tests.drawn_photos import draw_moth
 from training.calibrate import fit_temperature
-from training.crossval import _Judged, cross_validate, pool, read_cross_validation
+from training.crossval import _Judged, cross_validate, pool
+from training.crossval_result import read_cross_validation
 from training.data.index import Sample, read_index
 from training.data.prepared import Dataset, make_dataset
 from training.export import BundleText, export
@@ -105,7 +106,7 @@ def test_a_folds_temperature_is_fitted_on_the_other_folds(dataset: Dataset) -> N
 
 def test_data_without_folds_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     bare = dataset.with_samples([Sample(**{**vars(sample), "fold": ""}) for sample in dataset.samples])
-    with pytest.raises(ValueError, match="needs a fold column"):
+    with pytest.raises(ValueError, match="two folds or more of what is judged: a fold column"):
         cross_validate(make_recipe("debug"), bare, tmp_path, "crossval")
 
 

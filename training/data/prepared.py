@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +12,7 @@ from models.groups import Group, GroupRule, choose_rule
 from models.taxonomy import Taxon
 from training.data.imbalance import training_counts
 from training.data.index import Problem, Sample, content_hash
+from training.data.split import mark_leaks
 
 INDEX, DATASET, PROBLEMS = "index.csv", "dataset.json", "problems.csv"
 _FIELDS = ("path", "label", "split", "fold", "session", "leaky", "row", "sha256")
@@ -64,6 +65,20 @@ class Dataset:
             }
         )
         return Dataset(self.folder, info, tuple(samples))
+
+    def learning_from_validation(self) -> "Dataset":
+        """The validation photos trained on too. Counts follow; the kind of group rule stays, since five photos more of
+        each species would make other groups of the same list, and so does the hash, which is the prepared folder's.
+        """
+        if not self.split("val"):
+            return self
+        samples = mark_leaks(
+            replace(sample, split="train") if sample.split == "val" else sample for sample in self.samples
+        )
+        counts = training_counts(samples, self.labels)
+        rule = choose_rule(counts, terciles=self.info.group_rule.kind == "terciles")
+        info = self.info.model_copy(update={"training_counts": counts, "group_rule": rule})
+        return Dataset(self.folder, info, samples)
 
 
 def make_dataset(

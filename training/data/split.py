@@ -72,6 +72,43 @@ def split_by_folds(
     return mark_leaks(replace(sample, split=part(sample)) for sample in samples)
 
 
+def fold_validation(samples: Sequence[Sample], num_folds: int, *, seed: int) -> tuple[Sample, ...]:
+    """Give every validation photo a fold, "1" and so on, by whole sessions of a species; all others have none.
+
+    Species take turns with the fold that gets one photo more, so that folds are of one size. Raises ValueError for
+    fewer than two folds, and where one would be empty.
+    """
+    if num_folds < 2:
+        raise ValueError(f"validation photos cannot be cut into {num_folds} folds: give 2 or more")
+    by_label: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.split == "val":
+            by_label[sample.label].append(sample)
+    fold_of_row: dict[int, str] = {}
+    place = 0
+    for label in sorted(by_label):
+        for session in shuffled_sessions(by_label[label], random.Random(f"{seed}/{label}")):
+            fold_of_row |= {sample.row: str(place % num_folds + 1) for sample in session}
+            place += 1
+    if place < num_folds:
+        raise ValueError(
+            f"{place} validation photos, or sessions of them, cannot be cut into {num_folds} folds"
+        )
+    return tuple(replace(sample, fold=fold_of_row.get(sample.row, "")) for sample in samples)
+
+
+def without_fold(samples: Iterable[Sample], fold: str) -> tuple[Sample, ...]:
+    """Cut for one network of a cross-validation: photos of ``fold`` are judged on, all others trained on, but for a
+    test split of no fold, which is left out.
+    """
+
+    def part(sample: Sample) -> str:
+        return "test" if sample.fold == fold else "train"
+
+    kept = (sample for sample in samples if sample.fold or sample.split != "test")
+    return mark_leaks(replace(sample, split=part(sample)) for sample in kept)
+
+
 def mark_leaks(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Mark each val or test photo whose session of the same species also has a training photo."""
     samples = tuple(samples)
