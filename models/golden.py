@@ -104,14 +104,21 @@ def _array(
     return np.frombuffer(content, wanted).reshape(shape)
 
 
+def distances(golden: Golden, logits: NDArray[np.float32]) -> tuple[float, ...]:
+    """Of each image, how far its worst logit is off, as a share of the spread of the logits that it should have."""
+    found = []
+    for expected_C, logits_C in zip(golden.logits, logits, strict=True):
+        spread = float(expected_C.max() - expected_C.min()) or 1.0
+        found.append(float(np.abs(logits_C.astype(np.float64) - expected_C).max()) / spread)
+    return tuple(found)
+
+
 def check_golden(golden: Golden, logits: NDArray[np.float32], embedding: NDArray[np.float32]) -> None:
     """Raises ValueError that names the first image on which a network answers otherwise than expected.
 
     logits: float32 [N, C] and embedding: float32 [N, D], of ``golden.images``.
     """
-    for number, (expected, found) in enumerate(zip(golden.logits, logits, strict=True)):
-        spread = float(expected.max() - expected.min()) or 1.0
-        off = float(np.abs(found.astype(np.float64) - expected).max()) / spread
+    for number, off in enumerate(distances(golden, logits)):
         if not off <= TOLERANCE:  # a NaN is not
             raise ValueError(
                 f"golden image {number}: a logit is off by {off:.1%} of their spread; {TOLERANCE:.0%} is allowed"

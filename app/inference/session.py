@@ -67,8 +67,10 @@ class OnnxSession:
             raise BundleError(f"{GOLDEN}: {error}, on {self.provider}") from error
 
     def run(self, images: NDArray[np.uint8], *, features: bool = False, give_back: bool = False) -> Outputs:
-        """images: uint8 [N, H, W, 3]. ``give_back``: the run's memory is not kept for the next one, which on a CPU would
-        be 50 MB a model for what is run once, when it is loaded.
+        """images: uint8 [N, H, W, 3].
+
+        ``give_back``: its memory is not kept for the next run. On a CPU that is 50 MB a model for what runs once, when
+        it is loaded.
         """
         names = ["logits", "embedding", "features"] if features else ["logits", "embedding"]
         options = onnxruntime.RunOptions()

@@ -10,7 +10,6 @@ import torch
 import typer
 
 from training.backbones import check_backbone
-from training.compare.markdown import markdown_tables
 from training.compare.plan import Asked, Plan, make_plan, parse_backbones, parse_recipes
 from training.compare.progress import result_line, standing_line
 from training.compare.record import RunResult
@@ -163,9 +162,9 @@ def _report(
         failures=failures,
         commands=tuple(dict.fromkeys([*(result.command for result in results), place.command])),
         runs=place.runs,
+        tables=place.results / TABLES,
         ablation=ablation,
     )
-    (place.results / TABLES).write_text(markdown_tables(results, dataset, against), encoding="utf-8")
     typer.echo(f"report: {out / 'index.html'}")
 
 

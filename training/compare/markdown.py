@@ -1,26 +1,23 @@
 """Comparison -> Markdown tables for a document: overall, who is best, what each factor does, and cost."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from training.compare.differences import ablations, against_baseline
-from training.compare.methods import make_comparison
+from training.compare.differences import Versuses
+from training.compare.methods import Comparison
 from training.compare.page import Cell, Table
-from training.compare.record import RunResult
 from training.compare.tables import ablation_table, cost_table, overall_table, versus_table
 from training.compare.winners import answers, winners_table
-from training.data.prepared import Dataset
 
 
-def markdown_tables(results: Sequence[RunResult], dataset: Dataset, baseline: str) -> str:
-    """The findings and the tables that the report begins with, as Markdown. Raises ValueError as the report does."""
-    comparison = make_comparison(results, dataset, baseline)
-    versuses = against_baseline(comparison)
+def markdown_tables(comparison: Comparison, versuses: Versuses, removals: Versuses) -> str:
+    """The findings and the tables that the report begins with, as Markdown."""
     tables = [overall_table(comparison), winners_table(comparison), cost_table(comparison.methods)]
     if versuses.rows:
-        caption = f"Difference to {baseline} in percentage points (95% interval), p corrected for {versuses.num_tests}"
+        corrected = f"p corrected for {versuses.num_tests}"
+        caption = f"Difference to {comparison.baseline} in percentage points (95% interval), {corrected}"
         tables.insert(2, versus_table(comparison, versuses.rows, caption, ""))
-    if removals := ablations(comparison, None).rows:
-        tables.insert(-1, ablation_table(comparison, removals))
+    if removals.rows:
+        tables.insert(-1, ablation_table(comparison, removals.rows))
     findings = "\n".join(f"- {answer}" for answer in answers(comparison, versuses))
     return "\n\n".join([findings, *map(markdown, tables)]) + "\n"
 

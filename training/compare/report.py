@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from models.words import count_words
 from training.compare.csv_files import write_csv_files
 from training.compare.differences import ablations, against_baseline
+from training.compare.markdown import markdown_tables
 from training.compare.methods import Comparison, make_comparison
 from training.compare.page import Page, Section
 from training.compare.qualitative import photo_rows, run_with_weights
@@ -43,9 +44,10 @@ def write_report(
     failures: Mapping[str, str],
     commands: Sequence[str],
     runs: Path,
+    tables: Path,
     ablation: str | None,
 ) -> None:
-    """Write ``index.html`` and the CSV files into ``out``.
+    """Write ``index.html`` and the CSV files into ``out``, and its tables as Markdown into the file ``tables``.
 
     ``failures``: a sentence for each run that failed, by its key. ``runs`` holds run folders by key, for photos with
     heatmaps where weights are left. ``ablation``: the recipe whose removals are shown, else those of all.
@@ -78,6 +80,7 @@ def write_report(
     part = out / f"{PAGE}.part"
     part.write_text(render(page), encoding="utf-8")
     part.replace(out / PAGE)
+    tables.write_text(markdown_tables(comparison, versuses, removals), encoding="utf-8")
 
 
 def photos_section(comparison: Comparison, runs: Path) -> Section:

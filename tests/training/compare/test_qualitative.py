@@ -89,6 +89,7 @@ def report(dataset: Dataset, result: RunResult, folder: Path) -> str:
         failures={},
         commands=(),
         runs=folder / "runs",
+        tables=folder / "tables.md",
         ablation=None,
     )
     return (folder / "index.html").read_text(encoding="utf-8")

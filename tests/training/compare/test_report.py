@@ -11,7 +11,6 @@ import pytest
 from models.taxonomy import Taxon
 from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
 from training.compare.differences import against_baseline
-from training.compare.markdown import markdown_tables
 from training.compare.methods import make_comparison
 from training.compare.page import SYMBOLS
 from training.compare.record import RunResult
@@ -70,6 +69,7 @@ def written(dataset: Dataset, results: list[RunResult], out: Path, **more: str |
         failures={"ride-mobilenetv2_100-0": FAILED},
         commands=["python -m training compare --data data/drawn --out report"],
         runs=out / "runs",
+        tables=out / "tables.md",
         ablation=more.get("ablation"),
     )
     return Reader((out / "index.html").read_text(encoding="utf-8"))
@@ -271,8 +271,9 @@ def test_results_of_other_photos_are_refused_by_name(dataset: Dataset) -> None:
         make_comparison([], dataset, "baseline")
 
 
-def test_the_document_has_the_same_figures_as_the_page(dataset: Dataset, page: Reader) -> None:
-    text = markdown_tables(some_results(dataset), dataset, "baseline")
+def test_the_document_has_the_same_figures_as_the_page(dataset: Dataset, tmp_path: Path) -> None:
+    page = written(dataset, some_results(dataset), tmp_path)
+    text = (tmp_path / "tables.md").read_text(encoding="utf-8")
     assert "validation chooses logit_adjusted" in text
     row = next(
         line for line in text.splitlines() if line.startswith("| 1 logit_adjusted (best on validation) |")
