@@ -82,13 +82,13 @@ def cross_validate(
     left = prior_in_logits(config, whole.info.training_counts)
     result = pool(judged, whole, command, logit_prior=left, views=views)
     result = result.model_copy(update={"post_hoc_tau": tau, "mean": mean})
-    if mean:
-        soup = make_classifier(config, len(dataset.labels))
-        soup.load_state_dict(mean_weights([part.network for part in parts]))
-        save_weights(folder, soup)
     unfinished = folder / f"{RESULT}.part"
     unfinished.write_text(result.model_dump_json(indent=1) + "\n")
     unfinished.replace(folder / RESULT)
+    if mean:  # last: weights without the result would be taken for a run that validation photos can judge
+        soup = make_classifier(config, len(dataset.labels))
+        soup.load_state_dict(mean_weights([part.network for part in parts]))
+        save_weights(folder, soup)
     return result
 
 

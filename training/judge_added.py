@@ -13,6 +13,7 @@ from models.views import Views
 from training.added_report import AddedReport, New, Old, added_lines, added_report, in_order
 from training.adding import fit_adding, try_adding
 from training.asked import Asked, ask_bundle, ask_run, check_views
+from training.crossval_result import cross_validation_of
 from training.data.left_out import LEFT_OUT
 from training.data.prepared import Dataset, read_dataset
 from training.evaluate import class_indices
@@ -93,6 +94,8 @@ def _of_bundle(model: Path, dataset: Dataset, views: Views | None) -> tuple[Aske
 
 
 def _of_run(model: Path, dataset: Dataset, views: Views) -> tuple[Asked, Space, AddingRule]:
+    if cross_validation_of(model):
+        raise ValueError(f"{model}: has learnt from the validation photos; export it, and judge the bundle")
     asked, validation = ask_run(model, dataset, views), dataset.split("val")
     if not validation:
         raise ValueError(

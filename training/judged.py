@@ -90,8 +90,8 @@ def answers_of(
     """What models answer for a split. ``views`` None: as a bundle's card says, one of each photo for runs."""
     samples, calibration = dataset.split(split), dataset.split("val") if calibrate else ()
     for model in models:
-        if split == "val" and _folds_of(model):
-            raise ValueError(f"{model}: has learnt from the validation photos; judge it on test")
+        if (split == "val" or len(models) > 1) and _folds_of(model):
+            raise ValueError(f"{model}: has learnt from the validation photos; judge it alone and on test")
     places = places_of(dataset, samples)
     if len(models) == 1 and (models[0] / bundle.CARD).exists():
         return _bundle_answers(models[0], dataset, samples, views, judge=calibrate)

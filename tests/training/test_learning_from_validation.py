@@ -18,6 +18,7 @@ from training.data.index import Sample, read_index
 from training.data.prepared import Dataset, make_dataset
 from training.data.split import fold_validation, without_fold
 from training.export import BundleText, export
+from training.judge_added import _of_run
 from training.judged import answers_of, evaluate_models
 from training.recipes import make_recipe
 from training.run_folder import begin_run
@@ -189,8 +190,13 @@ def test_nothing_is_said_of_the_mean_on_photos_that_it_learnt_from(
     mean: tuple[Path, CrossValidation], folded: Dataset
 ) -> None:
     folder, result = mean
-    with pytest.raises(ValueError, match="has learnt from the validation photos; judge it on test"):
-        evaluate_models([folder], folded, "val")
+    for models, split in (([folder], "val"), ([folder, folder], "test")):
+        with pytest.raises(
+            ValueError, match="has learnt from the validation photos; judge it alone and on test"
+        ):
+            evaluate_models(models, folded, split)
+    with pytest.raises(ValueError, match="export it, and judge the bundle"):
+        _of_run(folder, folded, "one")
     assert answers_of([folder], folded, "test", calibrate=True).fitted == result.fitted
 
 
