@@ -30,9 +30,9 @@ async def test_what_is_timed_is_what_is_served(
     shown: list[int] = []
     run = OnnxSession.run
 
-    def watched(self: OnnxSession, images: NDArray[np.uint8], *, features: bool = False) -> Outputs:
+    def watched(self: OnnxSession, images: NDArray[np.uint8], **asked: bool) -> Outputs:
         shown.append(len(images))
-        return run(self, images, features=features)
+        return run(self, images, **asked)
 
     monkeypatch.setattr(OnnxSession, "run", watched)
     cost = await cost_of(tmp_path / "store", row, "cpu")
