@@ -132,11 +132,6 @@ def export(
     """
     if crossval and crossval.mean:
         dataset = dataset.learning_from_validation()
-    elif crossval and any(not sample.fold for sample in dataset.split("train")):
-        raise ValueError(
-            f"{folder}: has not learnt from the validation photos, and the cross-validation's networks have: export "
-            "the mean of those, made with `crossval --mean`"
-        )
     config, classifier = load_run(folder, len(dataset.labels))
     cache = evaluation_cache(dataset, Preprocessing(size_px=config.size_px, fit=config.fit))
     run = read_run(folder)

@@ -85,6 +85,11 @@ def judged_by_folds(
             f"the cross-validation judged views {crossval.views!r}, not {views!r}: give `crossval --views {views}` "
             "its folder again, which trains nothing anew, or export with the same views"
         )
+    if not crossval.mean and any(not sample.fold for sample in dataset.split("train")):
+        raise ValueError(
+            "this run has not learnt from the validation photos, and the cross-validation's networks have: export the "
+            "mean of those, made with `crossval --mean`"
+        )
     found = Judgement(
         crossval.evaluation, crossval.fitted, (crossval.command,), views, crossval.predictions or None
     )
