@@ -19,7 +19,7 @@ from training.data.prepared import Dataset
 from training.evaluate import class_indices
 from training.inference import places_of
 from training.trust import CALIBRATED_ON, Fitted, Judged, evaluate_judged, fit, predictions_of
-from training.unknown_photos import drawn_outsiders, fit_to_shipped, fit_unknown, judged_part
+from training.unknown_photos import FittedUnknown, drawn_outsiders, fit_to_shipped, fit_unknown, judged_part
 from training.unknown_report import unknown_report
 
 
@@ -41,8 +41,8 @@ def judged_on_test(
     ask: Ask, cache: PhotoCache, dataset: Dataset, *, logit_prior: LogitPrior, views: Views
 ) -> Judgement:
     """Everything that is fitted on val, and how it does on test. Raises ValueError where there are no test photos."""
-    samples, calibration = dataset.split("test"), dataset.split("val")
-    if not samples:
+    calibration = dataset.split("val")
+    if not dataset.split("test"):
         raise ValueError(f"{dataset.folder}: has no test photos; prepare it with some, or give --crossval")
     counts, size_px = dataset.info.training_counts, cache[0].shape[0]
     validated, validated_N = ask(cache, places_of(dataset, calibration)), class_indices(dataset, calibration)
@@ -54,17 +54,12 @@ def judged_on_test(
         logit_prior=logit_prior,
         fitted_on=CALIBRATED_ON,
     )
-    answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
-    judged = [Judged(samples, answers.logits_NC, fitted, counts, answers.embedded)]
-    evaluation = evaluate_judged(judged, dataset, split="test")
-    named = predictions_of(judged, dataset)
     unknown = fit_unknown(
         ask, cache, dataset, validated, validated_N, size_px=size_px, fitted_on=CALIBRATED_ON
     )
+    evaluation, named = _on_test(ask, cache, dataset, fitted, unknown)
     if unknown is None:
         return Judgement(evaluation, fitted, (), views, named)
-    part = judged_part(ask, unknown, answers, labels_N, drawn_outsiders(size_px))
-    evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
     tried = try_adding(unknown.trained, validated, validated_N)
     adding = fit_adding([tried], fitted_on=CALIBRATED_ON)
     return Judgement(evaluation, fitted, (), views, named, unknown.rule, unknown.trained.space, adding)
@@ -98,15 +93,28 @@ def judged_by_folds(
     if crossval.unknown is not None:
         shipped = fit_to_shipped(ask, cache, dataset, crossval.unknown, size_px)
         found = replace(found, unknown=shipped.rule, space=shipped.trained.space, adding=crossval.adding)
-    samples = dataset.split("test")
-    if not samples:
+    if not dataset.split("test"):
         return found
+    evaluation, named = _on_test(
+        ask, cache, dataset, crossval.fitted, shipped, notes=crossval.evaluation.notes
+    )
+    return replace(found, evaluation=evaluation, predictions=named)
+
+
+def _on_test(
+    ask: Ask,
+    cache: PhotoCache,
+    dataset: Dataset,
+    fitted: Fitted,
+    unknown: FittedUnknown | None,
+    *,
+    notes: tuple[str, ...] = (),
+) -> tuple[Evaluation, Predictions]:
+    samples = dataset.split("test")
     answers, labels_N = ask(cache, places_of(dataset, samples)), class_indices(dataset, samples)
-    judged = [
-        Judged(samples, answers.logits_NC, crossval.fitted, dataset.info.training_counts, answers.embedded)
-    ]
-    evaluation = evaluate_judged(judged, dataset, split="test", notes=crossval.evaluation.notes)
-    if shipped is not None:
-        part = judged_part(ask, shipped, answers, labels_N, drawn_outsiders(size_px))
+    judged = [Judged(samples, answers.logits_NC, fitted, dataset.info.training_counts, answers.embedded)]
+    evaluation = evaluate_judged(judged, dataset, split="test", notes=notes)
+    if unknown is not None:
+        part = judged_part(ask, unknown, answers, labels_N, drawn_outsiders(cache[0].shape[0]))
         evaluation = evaluation.model_copy(update={"unknown": unknown_report([part], dataset.groups)})
-    return replace(found, evaluation=evaluation, predictions=predictions_of(judged, dataset))
+    return evaluation, predictions_of(judged, dataset)
