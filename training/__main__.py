@@ -133,12 +133,18 @@ def cifar(
     out: Annotated[Path, typer.Option(help="Folder for the photos and the prepared data.")],
     factor: Annotated[float, typer.Option(min=1, help="Imbalance factor of the training photos.")] = 100,
     num_val: Annotated[int, typer.Option(min=1, help="Validation photos of each class.")] = 100,
+    again_quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=95, help="Encode every photo once more as JPEG of this quality: what does it cost?"
+        ),
+    ] = None,
 ) -> None:
     """Unpack CIFAR-10-JPEG-LT and prepare it.
 
     Example: python -m training cifar cifar10_lt.zip --out data/cifar
     """
-    index = read_index(unpack_cifar(archive, out, factor, num_val), out)
+    index = read_index(unpack_cifar(archive, out, factor, num_val, again_quality), out)
     _write(index, split_samples(index.samples, val_fraction=0, test_fraction=0, seed=0), out)
 
 

@@ -25,10 +25,8 @@ from training.data.prepared import Dataset
 from training.data.split import without_fold
 from training.distillation import check_mean
 from training.evaluate import class_indices
-from training.finish import take_prior
+from training.finish import take_prior, tau_chosen_on
 from training.inference import evaluation_cache, places_of
-from training.losses import log_prior
-from training.post_hoc import best_prior_tau
 from training.prior import LogitPrior, prior_in_logits
 from training.run_folder import begin_run
 from training.several import Embedded
@@ -118,14 +116,13 @@ def _trained_without(config: RunConfig, whole: Dataset, folder: Path, fold: str,
 
 
 def _tau_of_all(parts: Sequence[_Part], whole: Dataset, config: RunConfig) -> float:
-    photos = evaluation_cache(whole, wanted_by(config))
+    samples: list[Sample] = []
     answered = []
     for part in parts:
-        places = places_of(whole, part.without.split("test"))
-        answered.append(ask_network(part.network, "one")(photos, places).logits_NC)
-    labels = [class_indices(whole, part.without.split("test")) for part in parts]
-    log_prior_C = log_prior(whole.info.training_counts).double().numpy()
-    return best_prior_tau(np.concatenate(answered), np.concatenate(labels), log_prior_C, whole.groups)
+        judged, photos = part.without.split("test"), evaluation_cache(part.without, wanted_by(config))
+        samples += judged
+        answered.append(ask_network(part.network, "one")(photos, places_of(part.without, judged)).logits_NC)
+    return tau_chosen_on(samples, np.concatenate(answered), whole)
 
 
 def _judge(

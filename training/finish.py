@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models.preprocess import Preprocessing
@@ -15,6 +16,7 @@ from training import choices, stages
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
 from training.data.cache import PhotoCache
+from training.data.index import Sample
 from training.data.prepared import Dataset
 from training.data.sampler import draw_by_class
 from training.evaluate import class_indices
@@ -48,7 +50,10 @@ def finish(classifier: Classifier, config: RunConfig, dataset: Dataset) -> None:
     if config.post_hoc.moves_prior:
         tau = config.post_hoc.tau
         if tau is None:
-            tau = _best_prior_tau(classifier, dataset, _photos(config, dataset))
+            samples, device = dataset.split("val"), next(classifier.parameters()).device
+            places = places_of(dataset, samples)
+            logits_NC = network_logits(classifier, _photos(config, dataset), places, device)
+            tau = tau_chosen_on(samples, logits_NC, dataset)
         take_prior(cast(nn.Linear, classifier.head), dataset.info.training_counts, tau)
 
 
@@ -65,10 +70,8 @@ def mix_backbone(trained: nn.Module, began_as: nn.Module, share: float) -> None:
         parameter.lerp_(start[name].to(parameter), share)
 
 
-def _best_prior_tau(classifier: Classifier, dataset: Dataset, photos: PhotoCache) -> float:
-    samples = dataset.split("val")
-    device = next(classifier.parameters()).device
-    logits_NC = network_logits(classifier, photos, places_of(dataset, samples), device)
+def tau_chosen_on(samples: Sequence[Sample], logits_NC: NDArray[np.float64], dataset: Dataset) -> float:
+    """``post_hoc.tau`` chosen on photos that the networks whose logits these are have not learnt from."""
     log_prior_C = log_prior(dataset.info.training_counts).double().numpy()
     return best_prior_tau(logits_NC, class_indices(dataset, samples), log_prior_C, dataset.groups)
 

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
 from tests.drawn_photos import draw_moth
 from training.backbones import make_backbone
 from training.classifier import make_classifier
 from training.data.cache import PhotoCache
-from training.data.cifar_lt import split_cifar, unpack_cifar
+from training.data.cifar_lt import encode_again, split_cifar, unpack_cifar
 from training.data.resident import ResidentViews
 from training.protocols import PROTOCOLS, apply_protocol
 from training.recipes import RECIPES, make_recipe
@@ -59,6 +60,33 @@ def test_an_archive_is_unpacked_and_anything_else_refused(tmp_path: Path) -> Non
     (tmp_path / "text.zip").write_text("no archive")
     with pytest.raises(ValueError, match="not a zip archive"):
         unpack_cifar(tmp_path / "text.zip", tmp_path / "out", 3, 1)
+
+
+def test_a_photo_that_is_encoded_again_keeps_its_place_and_loses_more_at_a_lower_quality() -> None:
+    photo = draw_moth(size=(32, 32))
+    pixels = np.asarray(photo, dtype=float)
+
+    def lost(quality: int) -> float:
+        again = encode_again(photo, quality)
+        assert again.size == photo.size
+        return float(((np.asarray(again, dtype=float) - pixels) ** 2).mean())
+
+    assert 0 < lost(95) < lost(75) < lost(30)
+    across = np.asarray(encode_again(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 75), dtype=float)
+    assert lost(75) < ((across - pixels) ** 2).mean()  # nothing was shifted or mirrored on the way
+
+
+def test_an_archive_can_be_unpacked_with_one_more_loss(tmp_path: Path) -> None:
+    draw_moth(size=(32, 32)).save(tmp_path / "moth.jpg")
+    with zipfile.ZipFile(tmp_path / "cifar.zip", "w") as archive:
+        names = [f"train/{i}_c{i}/{k}" for i in range(2) for k in range(2)]
+        for name in (*names, "test/0_c0/0"):
+            archive.write(tmp_path / "moth.jpg", f"{name}.jpg")
+    written = unpack_cifar(tmp_path / "cifar.zip", tmp_path / "out", 1, 1, again_quality=50)
+    paths = [line.split(",")[0] for line in written.read_text().splitlines()[1:]]
+    assert paths == [f"photos/{name}.png" for name in (*names, "test/0_c0/0")]
+    with Image.open(tmp_path / "moth.jpg") as first, Image.open(tmp_path / "out" / paths[0]) as kept:
+        assert np.array_equal(np.asarray(kept), np.asarray(encode_again(first, 50)))
 
 
 def test_resnet_32_has_32_layers_with_weights_and_the_papers_size() -> None:
