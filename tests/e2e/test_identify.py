@@ -52,6 +52,30 @@ async def test_each_of_several_photos_gets_its_own_plate(new_window: NewWindow, 
         await expect(page.locator("#queue li")).to_have_count(0)
 
 
+async def test_plates_of_one_choice_keep_the_order_of_their_files_whichever_is_answered_first(
+    new_window: NewWindow, photos: list[Path]
+) -> None:
+    asked: list[Route] = []
+
+    async def hold_the_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            await route.continue_()
+
+    async with new_window() as page:
+        await page.goto("/")
+        await page.route("**/predict*", hold_the_first)
+        await page.locator("#photos").set_input_files(photos[:3])
+        files = page.locator("#answers article .file")
+        await expect(files).to_have_text([photo.name for photo in photos[1:3]])
+        await asked[0].continue_()
+        await expect(files).to_have_text([photo.name for photo in photos[:3]])
+        await page.reload()
+        await expect(files).to_have_text([photo.name for photo in photos[:3]])
+        await page.locator("#photos").set_input_files(photos[3])
+        await expect(files).to_have_text([photos[3].name, *(photo.name for photo in photos[:3])])
+
+
 async def test_answers_are_there_again_on_the_way_back_and_after_loading_anew_until_they_are_cleared(
     new_window: NewWindow, photos: list[Path]
 ) -> None:
@@ -109,8 +133,9 @@ async def test_an_earlier_answer_that_this_person_may_not_see_is_left_out(
         await page.locator("#photos").set_input_files(photos[0])
         await expect(page.locator("#answers article")).to_have_count(1)
         await page.evaluate("""() => {
-          const [id] = JSON.parse(sessionStorage.getItem("answers"));
-          sessionStorage.setItem("answers", JSON.stringify(["00000000000000000000000000000000", 7, id]));
+          const [kept] = JSON.parse(sessionStorage.getItem("answers"));
+          const other = { id: "00000000000000000000000000000000", file: "other.jpg" };
+          sessionStorage.setItem("answers", JSON.stringify([other, 7, null, "text", kept]));
         }""")
         await page.reload()
         await expect(page.locator("#answers article")).to_have_count(1)

@@ -24,10 +24,9 @@ function start() {
   let numGiven = 0;
 
   const listener = {
-    answered(id, plate) {
+    answered(animal, id, plate) {
       numAnswered += 1;
-      remember(id);
-      show(plate);
+      show(animal, id, plate);
     },
     failed(animal, title) {
       numFailed += 1;
@@ -42,10 +41,15 @@ function start() {
     },
   };
 
-  function show(plate) {
-    const content = markup(plate);
+  /** The newest choice at the top; of one choice, the photos in their order, whichever is answered first. */
+  function show(animal, id, plate) {
+    const content = markup(plate, animal.name);
     const article = content.querySelector("article");
-    answers.prepend(content);
+    const above = animal.before.findLast((other) => other.article?.isConnected);
+    remember(id, animal.name, above?.id);
+    if (above) above.article.after(content);
+    else answers.prepend(content);
+    Object.assign(animal, { id, article });
     clear.hidden = false;
     announce(`${numAnswered} of ${numGiven}. ${article.dataset.announcement}`);
     // One photo: the reader goes on in its answer. Several: the focus stays where the person is working.
@@ -54,11 +58,11 @@ function start() {
   }
 
   async function showEarlier() {
-    for (const id of remembered()) {
+    for (const { id, file } of remembered()) {
       try {
         const plate = await fetchPlate(id);
-        if (!remembered().includes(id)) return; // cleared meanwhile
-        answers.append(markup(plate));
+        if (!remembered().some((kept) => kept.id === id)) return; // cleared meanwhile
+        answers.append(markup(plate, file));
         clear.hidden = false;
       } catch (error) {
         if (error.status === 404) forget(id); // deleted, or not for this person; anything else may pass
@@ -97,11 +101,13 @@ function start() {
       return;
     }
     if (queue.children.length === 0) numGiven = numAnswered = 0;
-    const animals = together.checked ? [files] : files.map((file) => [file]);
-    numGiven += animals.length;
+    const chosen = together.checked ? [files] : files.map((file) => [file]);
+    numGiven += chosen.length;
     work.hidden = false;
-    for (const photos of animals) {
-      const animal = new Animal(photos, wanted(form), listener);
+    const animals = [];
+    for (const photos of chosen) {
+      const animal = new Animal(photos, wanted(form), listener, [...animals]);
+      animals.push(animal);
       queue.append(animal.row);
       enqueue(animal);
     }
@@ -135,10 +141,14 @@ function start() {
   showEarlier();
 }
 
-/** Our own page's markup, escaped by the server. */
-function markup(plate) {
+/** Our own page's markup, escaped by the server, and under the photo the name of its file. */
+function markup(plate, file) {
   const holder = document.createElement("template");
   holder.innerHTML = plate;
+  const name = document.createElement("p");
+  name.className = "file";
+  name.textContent = file;
+  holder.content.querySelector(".photos").append(name);
   return holder.content;
 }
 

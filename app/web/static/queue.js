@@ -7,9 +7,11 @@ const HOPELESS = new Set(["photo-too-large", "unsupported-photo", "undecodable-p
 const template = document.getElementById("queue-item");
 
 export class Animal {
-  /** `listener` hears answered(id, plateHtml), failed(animal, refusal) and gone(animal). */
-  constructor(files, fields, listener) {
+  /** `listener` hears answered(animal, id, plateHtml), failed(animal, refusal) and gone(animal). `before`: the animals
+   *  that were chosen together with this one, and come before it. */
+  constructor(files, fields, listener, before) {
     this.files = files;
+    this.before = before;
     this.fields = fields;
     this.key = newKey();
     this.listener = listener;
@@ -72,7 +74,7 @@ export class Animal {
       });
       const plate = await fetchPlate(answer.id, signal);
       this.row.remove();
-      this.listener.answered(answer.id, plate);
+      this.listener.answered(this, answer.id, plate);
     } catch (error) {
       if (error.name !== "AbortError") this.fail(error);
     }
