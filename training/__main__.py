@@ -74,6 +74,8 @@ def prepare(
     """
     index, left_out = leave_species_out(read_index(source, root), leave_out, seed=seed)
     samples: tuple[Sample, ...]
+    if long_tail_factor and test_folds:
+        raise ValueError("--long-tail-factor and --test-folds each choose what is judged: give one of them")
     if long_tail_factor:
         samples = cut_to_profile(
             index.samples,

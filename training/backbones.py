@@ -4,12 +4,14 @@ Legend: B batch, D features, h w grid.
 """
 
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -117,6 +119,40 @@ def make_backbone(name: str, pretrained: str, size_px: int, *, same_padding: boo
     elif pretrained not in ("none", "timm") and not folded:
         raise ValueError(f"pretrained={pretrained!r}: expected none, timm, or a .npz or .safetensors file")
     return Backbone(name, network, pixels, int(getattr(network, "num_prefix_tokens", 0) or 0))
+
+
+def freeze_unused(backbone: Backbone, size_px: int) -> None:
+    """Freeze parameters that no feature of an image of ``size_px`` depends on; the state dict stays as it is.
+
+    timm keeps some for its own pooling and head, such as MobileNetV3's last convolution or ConvNeXt's last
+    normalisation. They would never have a gradient, which DistributedDataParallel and CUDA graphs do not survive.
+    """
+    twin = deepcopy(backbone).to("meta").eval()  # computes nothing, and whatever it caches goes with it
+    try:
+        with torch.enable_grad():
+            features_BDhw = twin(torch.empty(1, 3, size_px, size_px, device="meta"))
+    except RuntimeError:  # what a pass does depends on values, which are not there: it stays as timm made it
+        return
+    used = _leaves(features_BDhw)
+    names = {name for name, parameter in twin.named_parameters() if parameter in used}
+    everything = dict(backbone.named_parameters(remove_duplicate=False))
+    for parameter in set(everything.values()) - {everything[name] for name in names}:
+        parameter.requires_grad_(False)
+
+
+def _leaves(outcome: Tensor) -> set[Tensor]:
+    """The tensors that a backward pass from ``outcome`` would give a gradient."""
+    found: set[Tensor] = set()
+    seen, waiting = set(), [outcome.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(node.variable)
+        waiting += [before for before, _ in node.next_functions]
+    return found
 
 
 def check_backbone(name: str) -> None:

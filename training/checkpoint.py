@@ -43,11 +43,23 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+def save_text(path: Path, text: str) -> None:
+    """Replace a small file durably: a kill at any moment, or a full disk, leaves the old one, or none, or the new."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+
+
 def save_weights(folder: Path, network: nn.Module) -> None:
-    """Write the final weights, whole or not at all. Raises OSError that says so where they could not be written."""
+    """Write the final weights durably, whole or not at all. Raises OSError that says so where there is no room."""
     part = folder / f"{WEIGHTS}.part"
     try:
         save_file({key: value.contiguous() for key, value in network.state_dict().items()}, part)
+        with part.open("r+b") as stream:
+            os.fsync(stream.fileno())
     except (OSError, SafetensorError) as error:  # the latter reports a failed write too
         part.unlink(missing_ok=True)
         kept = f"the final weights could not be saved ({error}); the checkpoint of the last epoch is kept"
@@ -68,6 +80,4 @@ def append_metrics(folder: Path, record: dict[str, Any]) -> None:
     path = folder / METRICS
     lines = path.read_text().splitlines() if path.exists() else []
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["epoch"] < record["epoch"]]
-    part = path.with_suffix(".part")
-    part.write_text("\n".join([*kept, json.dumps(record)]) + "\n")
-    part.replace(path)
+    save_text(path, "\n".join([*kept, json.dumps(record)]) + "\n")

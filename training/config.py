@@ -59,6 +59,11 @@ class Augment(Frozen):
     policy_ops: Annotated[int, Field(ge=1)] = 2
     policy_magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 
+    @property
+    def changes_finished_views(self) -> bool:
+        """Whether torchvision has something to do with a view once it is made."""
+        return self.policy != "none" or self.hue > 0 or self.erase > 0
+
 
 class Model(Frozen):
     """Backbone by timm's name, its weights, and how much of it learns.
@@ -151,6 +156,10 @@ class RunConfig(Frozen):
         if self.augment.view == "pad_crop" and self.cache_side_px != self.size_px:
             raise ValueError(
                 "augment.view=pad_crop shifts photos as they are: leave train_size_px and canvas_px out"
+            )
+        if self.augment.view == "pad_crop" and self.augment.changes_finished_views:
+            raise ValueError(
+                "augment.view=pad_crop shifts and mirrors photos, no more: leave augment.policy, hue and erase out"
             )
         return self
 

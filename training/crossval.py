@@ -116,7 +116,7 @@ def _trained_without(config: RunConfig, whole: Dataset, folder: Path, fold: str,
 
 
 def _tau_of_all(parts: Sequence[_Part], whole: Dataset, config: RunConfig) -> float:
-    samples: list[Sample] = []
+    samples: tuple[Sample, ...] = ()
     answered = []
     for part in parts:
         judged, photos = part.without.split("test"), evaluation_cache(part.without, wanted_by(config))

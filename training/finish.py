@@ -70,18 +70,48 @@ def mix_backbone(trained: nn.Module, began_as: nn.Module, share: float) -> None:
         parameter.lerp_(start[name].to(parameter), share)
 
 
-def tau_chosen_on(samples: Sequence[Sample], logits_NC: NDArray[np.float64], dataset: Dataset) -> float:
+def tau_chosen_on(samples: tuple[Sample, ...], logits_NC: NDArray[np.float64], dataset: Dataset) -> float:
     """``post_hoc.tau`` chosen on photos that the networks whose logits these are have not learnt from."""
     log_prior_C = log_prior(dataset.info.training_counts).double().numpy()
     return best_prior_tau(logits_NC, class_indices(dataset, samples), log_prior_C, dataset.groups)
 
 
 def check_finish(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse before the first epoch what could not be finished after the last. Raises ValueError."""
+    """Refuse before the first epoch what could not be finished after the last, or would be itself by name alone.
+
+    Raises ValueError.
+    """
+    _check_begin(config)
+    _check_resampling(config, dataset.info.training_counts)
     by_stage = isinstance(config.stage, choices.TauNorm) and config.stage.tau is None
     key = "stage.tau" if by_stage else "post_hoc.tau" if config.post_hoc.tau is None else None
     if key and not dataset.split("val"):
         raise ValueError(f"tau is chosen on validation photos, and there are none: give {key} a number")
+
+
+def _check_begin(config: RunConfig) -> None:
+    if config.model.pretrained != "none":
+        return
+    if config.model.frozen_stages:
+        raise ValueError(
+            "frozen stages of random weights learn nothing: give model.pretrained, or model.frozen_stages=0"
+        )
+    if config.model.batch_norm == "fold":
+        raise ValueError(
+            "random weights have no statistics to fold: give model.pretrained, or model.batch_norm=learn"
+        )
+
+
+def _check_resampling(config: RunConfig, training_counts: Sequence[int]) -> None:
+    sampling = config.sampling
+    if sampling.name != "resampled":
+        return
+    fewest, most = min(training_counts), max(training_counts)
+    if sampling.at_least <= fewest and (sampling.at_most is None or sampling.at_most >= most):
+        raise ValueError(
+            f"species here have {fewest:,} to {most:,} photos, so that sampling.at_least={sampling.at_least} "
+            f"sampling.at_most={sampling.at_most} changes nothing: give other targets"
+        )
 
 
 def _second_stage(

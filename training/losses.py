@@ -1,8 +1,8 @@
-"""Losses for long tails, one small class each; priors and margins are buffers. Legend: B batch, C classes.
+"""Losses for long tails, one small class each; priors and margins are buffers.
 
 Every loss maps unadjusted logits_BC, float [B, C], and labels_B, int64 [B], to the loss of each image, in at least
 float32 whatever the logits' precision. The mean over B (not over the sum of weights, as torch's weighted mean) is
-the caller's, and so is the share of a mixed image.
+the caller's, and so is the share of a mixed image. Legend: B batch (of all processes together: G), C classes.
 """
 
 from collections.abc import Sequence
@@ -123,7 +123,8 @@ class Equalization(nn.Module):
     they are not the label (Tan et al., 2020, softmax form).
 
     Rare is a prior under ``rare_below / C``. In evaluation nothing is left out. Randomness is torch's own, which
-    the training loop seeds with each epoch.
+    the training loop seeds with each epoch. A process that has every ``of``-th image of a batch, from ``rank`` on,
+    draws for the whole batch, as all others do, and takes its images' numbers.
     """
 
     rare_C: Tensor
@@ -133,12 +134,15 @@ class Equalization(nn.Module):
         counts_C = _counts(training_counts)
         self.register_buffer("rare_C", counts_C / counts_C.sum() < rare_below / len(training_counts))
         self.drop = drop
+        self.rank, self.of = 0, 1
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
         """Loss of each image [B]. Left out is minus infinity before the softmax, so that no exponential overflows."""
         logits_BC = _widened(logits_BC)
         if self.training:
-            drawn_BC = torch.rand(logits_BC.shape, device=logits_BC.device) < self.drop
+            images, classes = logits_BC.shape
+            drawn_GC = torch.rand((images * self.of, classes), device=logits_BC.device)
+            drawn_BC = drawn_GC[self.rank :: self.of] < self.drop
             left_out_BC = (drawn_BC & self.rare_C).scatter(1, labels_B.unsqueeze(1), False)
             logits_BC = logits_BC.masked_fill(left_out_BC, -torch.inf)
         return functional.cross_entropy(logits_BC, labels_B, reduction="none")

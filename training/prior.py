@@ -23,19 +23,23 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
     """log of the prior in the logits [C], up to a constant; None where nobody can derive it.
 
     The best fit of cross-entropy to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
-    ``log q + log w - tau * log(prior)``: what the last epoch does counts. Focal loss, margins and smoothing keep about
-    the same. A second stage on class-balanced draws, or of class means, keeps none, and half a discriminant leaves
-    something between; post-hoc adjustment then takes its share, or, chosen on validation, what is left. Supervised
-    contrast beside the loss says nothing of the head. PaCo leaves more of a frequent class to its other images, which
-    can be derived only where it is the same for all; teachers as finished say what their run leaves.
+    ``log q + log w - tau * log(prior)``: what the last epoch does counts. Focal loss, margins and smoothing keep
+    about the same. A second stage on class-balanced draws, or of class means, keeps none; half a discriminant
+    leaves something between, and so do learnt scales (LWS), which leave a bias and directions as they were.
+    Post-hoc adjustment then takes its share, or, chosen on validation, what is left. Remix gives labels to rarer
+    classes, and CMO images, by an amount that depends on which images met. Supervised contrast beside the loss says
+    nothing of the head. PaCo leaves more of a frequent class to its other images, which can be derived only where
+    it is the same for all; teachers as finished say what their run leaves.
     """
     if not config.distillation.student:  # the teachers' soup, as they were finished
         config = config.with_(distillation=Distillation())
     log_counts_C = np.log(np.array(training_counts, dtype=np.float64))
     if config.post_hoc.tau is None:
         return np.zeros_like(log_counts_C)
-    if config.stage.name in ("crt", "lws", "mislas", "ncm"):
+    if config.stage.name in ("crt", "mislas", "ncm"):
         return -config.post_hoc.tau * log_counts_C
+    if config.stage.name == "lws":
+        return None
     learnt_C = _learnt(config, training_counts)
     if learnt_C is None or (config.stage.name == "tau_norm" and config.stage.moves_prior):
         return None
@@ -46,7 +50,7 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
 
 def _learnt(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64] | None:
     """log of the prior in the logits once the epochs are over [C]; None where nobody can derive it."""
-    if isinstance(config.loss, Equalization) and config.loss.moves_prior:
+    if (isinstance(config.loss, Equalization) and config.loss.moves_prior) or _mixes_for_the_tail(config):
         return None
     last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
     shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
@@ -58,6 +62,11 @@ def _learnt(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.flo
     ):
         return None
     return _taught(config, own_C, training_counts) if config.distillation.learns else own_C
+
+
+def _mixes_for_the_tail(config: RunConfig) -> bool:
+    mixed = config.optimisation.mixup_alpha > 0 or config.optimisation.cutmix_alpha > 0
+    return config.mixing.cmo > 0 or (config.mixing.remix and mixed)
 
 
 def _left_to_images(

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 
-from training.choices import CrossEntropy
+from training.choices import CrossEntropy, LogitAdjusted
 from training.config import RunConfig
 
 
 def cifar(config: RunConfig) -> RunConfig:
     """ResNet-32 at 32 px, 200 epochs of SGD with steps at 160 and 180, shifts and mirrors (arXiv:1906.07413).
 
-    Recipes lose what is meant for fine-tuning: a little mixup, label smoothing of cross-entropy, averaged weights.
+    Recipes lose what is meant for fine-tuning: a little mixup, label smoothing, averaged weights.
+    Raises ValueError for a recipe that would be itself by name alone: one whose backbone does not learn, or that is a
+    kind of views.
     """
+    if config.model.frozen_stages == "all":
+        raise ValueError(f"{config.recipe} learns a head on pretrained weights: --protocol cifar has none")
     small_mixup = 0 < config.optimisation.mixup_alpha < 1
-    changes: dict[str, object] = {"loss": CrossEntropy()} if config.loss.name == "cross_entropy" else {}
+    smoothed = isinstance(config.loss, CrossEntropy | LogitAdjusted)
+    changes: dict[str, object] = {"loss": {"label_smoothing": 0.0}} if smoothed else {}
     return config.with_(
         **changes,
         size_px=32,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from training.checkpoint import save_text
 from training.config import RunConfig, read_config
 
 CONFIG, RUN = "config.json", "run.json"
@@ -38,8 +39,9 @@ def begin_run(folder: Path, config: RunConfig, data: Path, data_sha256: str, com
     record = RunRecord(
         data=data, data_sha256=data_sha256, command=command, commit=_commit(), environment=_environment()
     )
-    (folder / RUN).write_text(record.model_dump_json(indent=1) + "\n")
-    (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
+    # The configuration last: where it is, the run has begun.
+    save_text(folder / RUN, record.model_dump_json(indent=1) + "\n")
+    save_text(folder / CONFIG, config.model_dump_json(indent=1) + "\n")
 
 
 def is_first_process() -> bool:

@@ -1,6 +1,6 @@
 """What a run carries from step to step: made from a configuration, saved, and taken up again.
 
-Legend: B batch.
+Legend: B batch (of all processes together: G), D features.
 """
 
 import os
@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from models.preprocess import Preprocessing
 from training.average import mean_weights, running_average
+from training.backbones import freeze_unused
 from training.captured import capture_passes
 from training.classifier import Classifier, make_classifier
 from training.config import RunConfig
@@ -33,6 +35,7 @@ from training.ensemble import Ensemble
 from training.evaluate import class_indices
 from training.hardware import autocast_precision, computes_in_bf16, keep_freed_memory
 from training.inference import evaluation_cache, places_of
+from training.losses import Equalization
 from training.mixing import Mixer
 from training.objective import Objective, make_objective
 from training.pretrained import restore_batch_norm
@@ -98,11 +101,14 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
     if teachers:
         _learn_from(teachers, classifier, config)
     loss = make_objective(config, dataset.info.training_counts).to(fabric.device)
+    _draw_for_all(classifier, loss, Share(fabric.global_rank, fabric.world_size))
     counts, autocast = dataset.info.training_counts, fabric.autocast
     step = make_step(config, classifier, counts, autocast=autocast).to(fabric.device)
     taught = _taught(config, teachers, fabric) if teachers else None
-    network = fabric.setup_module(step.network)
     optimiser = make_optimiser(classifier, config.optimisation)
+    # After the optimiser, which keeps places for them: checkpoints of older runs have those too.
+    freeze_unused(classifier.backbone, config.crop_size_px)
+    network = fabric.setup_module(step.network)
     add_parameters(optimiser, step, config.optimisation)
     averaging = running_average(config.optimisation.ema_decay)
     average = AveragedModel(classifier, multi_avg_fn=averaging, use_buffers=True)
@@ -112,6 +118,30 @@ def begin(config: RunConfig, dataset: Dataset, teachers: Ensemble | None = None)
             step.network, num_steps=len(views) // config.optimisation.batch_size * config.optimisation.epochs
         )
     return TrainingState(classifier, average, optimiser, loss, step, taught, mixer, views, fabric, network)
+
+
+class _SharedDropout(nn.Dropout):
+    """Dropout drawn for the images of all processes, of which each takes its own, so that they do what one would."""
+
+    def __init__(self, p: float, share: Share) -> None:
+        super().__init__(p)
+        self.share = share
+
+    def forward(self, pooled_BD: Tensor) -> Tensor:
+        """Features, some of them 0 and the others larger by as much; in evaluation as they are."""
+        rank, of = self.share
+        ones_GD = pooled_BD.new_ones(len(pooled_BD) * of, *pooled_BD.shape[1:])
+        return pooled_BD * functional.dropout(ones_GD, self.p, self.training)[rank::of]
+
+
+def _draw_for_all(classifier: Classifier, loss: Objective, share: Share) -> None:
+    """Let processes, which are seeded alike, draw the same numbers for the whole batch instead of for their share."""
+    if share.of == 1:
+        return
+    classifier.dropout = _SharedDropout(classifier.dropout.p, share)
+    for module in loss.modules():
+        if isinstance(module, Equalization):
+            module.rank, module.of = share
 
 
 def _learn_from(teachers: Ensemble, student: Classifier, config: RunConfig) -> None:

@@ -1,5 +1,6 @@
 """One optimisation step. Legend: B batch (of all processes together: G), C classes, H W pixels."""
 
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
@@ -18,24 +19,35 @@ class NotFinite(Exception):
 
 def take_step(state: TrainingState, config: RunConfig, batch: Batch, rng: np.random.Generator) -> float:
     """Mix, classify, correct. Returns the loss of the batch before it. Raises NotFinite."""
-    settings = config.optimisation
     mixed = _mixed(state, batch, rng)
     second_BCHW = _floats(state, *batch.second).pixels_BCHW if batch.second else None
     logits_BC, loss = state.step(state.network, state.loss, mixed, second_BCHW)
     if state.taught is not None:
         loss = state.taught(loss, logits_BC, mixed.pixels_BCHW)
-    value = float(loss.detach())
-    if not np.isfinite(value):
-        raise NotFinite(f"the loss is {value}")
     state.optimiser.zero_grad(set_to_none=True)
     state.fabric.backward(loss)
-    if settings.clip_norm:
-        norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm))
-        if not np.isfinite(norm):
-            raise NotFinite(f"the length of the gradient is {norm}")
+    value = _checked_and_clipped(loss.detach(), state.network.parameters(), config.optimisation.clip_norm)
     state.optimiser.step()
     state.average.update_parameters(state.classifier)
     return value
+
+
+def _checked_and_clipped(loss: Tensor, parameters: Iterable[nn.Parameter], clip_norm: float) -> float:
+    """The loss as a number, once the gradient is no longer than ``clip_norm``; 0 lets it be of any length.
+
+    Raises NotFinite. Both are looked at in every step, together, so that a GPU is waited for once: where the loss is a
+    number its gradient need not be, and the last step of an epoch has no next one to notice.
+    """
+    learning = [parameter for parameter in parameters if parameter.grad is not None]
+    length = nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in learning])
+    value, norm = torch.stack([loss, length.to(loss.device)]).tolist()
+    if not np.isfinite(value):
+        raise NotFinite(f"the loss is {value}")
+    if not np.isfinite(norm):
+        raise NotFinite(f"the length of the gradient is {norm}")
+    if clip_norm:
+        nn.utils.clip_grads_with_norm_(learning, clip_norm, length)
+    return float(value)
 
 
 def _mixed(state: TrainingState, batch: Batch, rng: np.random.Generator) -> MixedBatch:

@@ -101,13 +101,37 @@ def test_resnet_32_has_32_layers_with_weights_and_the_papers_size() -> None:
         make_backbone("resnet32_cifar", "timm", 32)
 
 
-@pytest.mark.parametrize("recipe", [name for name in RECIPES if not name.startswith("transfer")])
-def test_every_recipe_can_be_run_under_every_protocol(recipe: str) -> None:
+NOT_UNDER_CIFAR = {
+    "linear_probe": "pretrained weights: --protocol cifar has none",
+    "randaugment": "pad_crop shifts and mirrors photos, no more",
+    "trivialaugment": "pad_crop shifts and mirrors photos, no more",
+}
+
+
+@pytest.mark.parametrize(
+    "recipe", [name for name in RECIPES if not name.startswith("transfer") and name not in NOT_UNDER_CIFAR]
+)
+def test_every_recipe_that_is_not_one_of_views_or_of_pretrained_weights_can_be_run_under_every_protocol(
+    recipe: str,
+) -> None:
     for protocol in PROTOCOLS:
         config = apply_protocol(make_recipe(recipe), protocol)
         assert config.recipe == recipe
         assert config.loss.name == make_recipe(recipe).loss.name
         assert make_classifier(config, 10)
+
+
+@pytest.mark.parametrize(("recipe", "reason"), NOT_UNDER_CIFAR.items())
+def test_a_recipe_that_would_be_itself_by_name_alone_is_refused_under_cifar(recipe: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        apply_protocol(make_recipe(recipe), "cifar")
+
+
+def test_losses_are_not_smoothed_under_cifar_as_in_their_papers() -> None:
+    for recipe in ("cross_entropy", "baseline", "logit_adjusted"):
+        loss = make_recipe(recipe).with_(loss={"label_smoothing": 0.1}).loss
+        bare = apply_protocol(make_recipe(recipe).with_(loss=loss), "cifar").loss
+        assert bare == loss.model_copy(update={"label_smoothing": 0.0})
 
 
 def test_the_cifar_protocol_is_that_of_ldam() -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from models.groups import GROUPS, Group
 from tests.drawn_photos import draw_moth
-from training.choices import Discriminant, PostHoc
+from training.choices import Discriminant, PostHoc, Sampling
 from training.classifier import make_classifier
 from training.data.index import read_index
 from training.data.prepared import Dataset, make_dataset
@@ -48,6 +48,31 @@ def test_in_a_run_it_changes_the_head_and_not_a_bit_of_the_backbone(dataset: Dat
 def test_a_cosine_head_has_no_linear_map_to_blend() -> None:
     with pytest.raises(ValueError, match="head=linear"):
         make_recipe("transfer").with_(model={"head": "cosine"})
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ({"frozen_stages": 1}, r"give model\.pretrained, or model\.frozen_stages=0"),
+        ({"frozen_stages": "all"}, r"give model\.pretrained, or model\.frozen_stages=0"),
+        ({"batch_norm": "fold"}, r"give model\.pretrained, or model\.batch_norm=learn"),
+    ],
+)
+def test_random_weights_are_neither_frozen_nor_folded(
+    dataset: Dataset, model: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        check_finish(make_recipe("debug").with_(model=model), dataset)
+
+
+def test_a_resampling_that_changes_nothing_is_refused_with_the_counts(dataset: Dataset) -> None:
+    counts = dataset.info.training_counts
+    idle = Sampling(name="resampled", at_least=min(counts), at_most=max(counts))
+    with pytest.raises(ValueError, match=rf"{min(counts)} to {max(counts)} photos, .* changes nothing"):
+        check_finish(make_recipe("debug").with_(sampling=idle), dataset)
+    check_finish(
+        make_recipe("debug").with_(sampling=Sampling(name="resampled", at_least=max(counts) + 1)), dataset
+    )
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])

@@ -6,7 +6,7 @@ import torch
 from training.choices import Focal
 from training.choices import LogitAdjusted as LogitAdjustedChoice
 from training.config import RunConfig
-from training.losses import LogitAdjusted, log_prior
+from training.losses import Equalization, LogitAdjusted, log_prior
 from training.objective import make_objective
 from training.overrides import apply_overrides
 from training.recipes import RECIPES, make_recipe
@@ -30,6 +30,21 @@ def test_a_prior_sums_to_one_and_a_class_without_images_is_refused() -> None:
 def test_the_recipes_differ_in_their_loss_alone() -> None:
     baseline, adjusted = make_recipe("baseline"), make_recipe("logit_adjusted")
     assert baseline.with_(recipe="logit_adjusted", loss=adjusted.loss) == adjusted
+
+
+def test_processes_leave_out_what_one_would_of_the_whole_batch() -> None:
+    """Seeded alike, they would otherwise leave out the same classes of their shares."""
+    logits, labels = torch.randn(12, len(COUNTS)), torch.arange(12) % len(COUNTS)
+
+    def losses(rank: int, of: int) -> torch.Tensor:
+        torch.manual_seed(0)
+        loss = Equalization(COUNTS, drop=0.5)
+        loss.rank, loss.of = rank, of
+        found: torch.Tensor = loss(logits[rank::of], labels[rank::of])
+        return found
+
+    for rank in range(3):
+        assert losses(rank, 3).equal(losses(0, 1)[rank::3])
 
 
 @pytest.mark.parametrize("name", RECIPES)

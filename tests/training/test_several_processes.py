@@ -45,12 +45,20 @@ def run(
     return losses, load_file(out / "final.safetensors")
 
 
-@pytest.mark.parametrize("mixing", ["mixup_alpha=0", "mixup_alpha=1.0"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optimisation.mixup_alpha=0"],
+        ["optimisation.mixup_alpha=1.0"],
+        ["model.backbone=test_convnext", "loss.name=equalization", "model.dropout=0.5"],
+    ],
+    ids=["plain", "mixed", "with numbers drawn for each image and a part that no feature needs"],
+)
 def test_two_processes_give_the_loss_curve_and_the_weights_of_one(
-    tiny_dataset: Dataset, tmp_path: Path, mixing: str
+    tiny_dataset: Dataset, tmp_path: Path, words: list[str]
 ) -> None:
-    one, weights = run(tiny_dataset, tmp_path / "one", f"optimisation.{mixing}", processes=1)
-    two, shared = run(tiny_dataset, tmp_path / "two", f"optimisation.{mixing}", processes=2)
+    one, weights = run(tiny_dataset, tmp_path / "one", *words, processes=1)
+    two, shared = run(tiny_dataset, tmp_path / "two", *words, processes=2)
     assert len(one) == 3
     assert one[0] != one[2]
     np.testing.assert_allclose(two, one, rtol=2e-4)

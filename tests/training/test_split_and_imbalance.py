@@ -120,8 +120,22 @@ def test_another_seed_gives_another_tail() -> None:
     assert counts(0) != counts(1)
 
 
+def test_a_tail_is_cut_of_training_photos_alone_where_the_data_comes_with_a_split() -> None:
+    parts = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+    given = [
+        replace(sample, split=part) for sample, part in zip(samples_of(6, 12, 12), parts * 6, strict=True)
+    ]
+    cut = cut_to_profile(given, profile="exponential", max_count=8, factor=4, val_fraction=0.5, seed=0)
+    assert sorted(training_counts(cut, [f"s{i}" for i in range(6)]), reverse=True) == [8, 6, 4, 3, 2, 2]
+    came = {sample.row: sample.split for sample in given}
+    assert all(sample.split == came[sample.row] for sample in cut)
+    assert sum(sample.split != "train" for sample in cut) == 24
+
+
 def test_a_species_with_too_few_photos_for_the_profile_is_named() -> None:
-    with pytest.raises(ValueError, match="has 4 photos; the profile wants 8: choose a smaller max_count"):
+    with pytest.raises(
+        ValueError, match="has 4 photos to train on; the profile wants 8: choose a smaller max_count"
+    ):
         cut_to_profile(samples_of(5, 4, 2), profile="step", max_count=8, factor=2, val_fraction=0, seed=0)
 
 

@@ -77,7 +77,7 @@ def test_shifting_moves_the_statistics_of_batch_normalisation_and_no_weight(
 def test_frozen_statistics_are_not_shifted(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = trained(tiny("model.frozen_stages=1"), tiny_dataset, tmp_path, monkeypatch)
+    network = trained(tiny(), tiny_dataset, tmp_path, monkeypatch)
     network.backbone.requires_grad_(False)
     before = state(network.backbone)
     photos = evaluation_cache(tiny_dataset, Preprocessing(size_px=32, fit="crop"))

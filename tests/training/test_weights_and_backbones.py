@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.house.tree import REPO
 from tests.shared import shared
 from training.__main__ import app
-from training.backbones import make_backbone
+from training.backbones import freeze_unused, make_backbone
 from training.classifier import Classifier, make_classifier
 from training.config import Optimisation, RunConfig
 from training.data.prepared import Dataset, write_dataset
@@ -22,6 +22,7 @@ from training.folding import convolution_pairs, fold_batch_norm
 from training.pretrained import load_folded_mobilenet, restore_batch_norm
 from training.recipes import make_recipe
 from training.schedule import make_optimiser
+from training.state import begin
 
 INSECTS = "weights/mobilenet_v2_1.0_224_inat_insect_dequant.npz"
 
@@ -181,6 +182,51 @@ def test_a_wholly_frozen_backbone_learns_nothing_and_keeps_its_statistics(name: 
     assert all(value.equal(before[key]) for key, value in classifier.backbone.state_dict().items())
     learning = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     assert set(learning) == set(classifier.head.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "unused"),
+    [
+        ("mobilenetv3_small_100", {"conv_head.weight", "conv_head.bias"}),
+        ("mobilenetv4_conv_small_035", {"conv_head.weight", "norm_head.weight", "norm_head.bias"}),
+        ("test_convnext", {"head.norm.weight", "head.norm.bias"}),
+        ("test_vit2", {"fc_norm.weight", "fc_norm.bias"}),
+        *((name, set()) for name in ("mobilenetv2_100", "test_efficientnet", "resnet18", "test_vit")),
+    ],
+)
+def test_after_one_backward_pass_all_that_learns_has_a_gradient(name: str, unused: set[str]) -> None:
+    """What waits for the gradients of several processes, or replays them on a GPU, ends where one is missing."""
+    torch.manual_seed(0)
+    classifier = make_classifier(tiny(name, 64), 4).train()
+    network = classifier.backbone.network
+    before, random = list(network.state_dict()), torch.get_rng_state()
+    freeze_unused(classifier.backbone, 64)
+    assert torch.get_rng_state().equal(random)
+    assert list(network.state_dict()) == before
+    assert {key for key, value in network.named_parameters() if not value.requires_grad} == unused
+    classifier(torch.rand(4, 3, 64, 64) * 255).square().sum().backward()
+    learning = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None for parameter in learning)
+
+
+def test_what_is_frozen_beside_frozen_stages_and_experts_is_unused() -> None:
+    frozen = make_classifier(tiny("test_convnext", 64, frozen_stages="all"), 4).backbone
+    freeze_unused(frozen, 64)
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    experts = tiny("test_convnext", 64).with_(experts={"num": 3})
+    backbone = make_classifier(experts, 4).backbone
+    freeze_unused(backbone, 64)
+    kept = {name for name, value in backbone.network.named_parameters() if not value.requires_grad}
+    assert kept == {"head.norm.weight", "head.norm.bias"}
+
+
+def test_what_is_unused_keeps_its_place_in_the_optimiser_so_that_older_runs_go_on(
+    tiny_dataset: Dataset,
+) -> None:
+    state = begin(tiny("test_convnext", 64), tiny_dataset)
+    placed = {parameter for group in state.optimiser.param_groups for parameter in group["params"]}
+    assert placed == set(state.classifier.parameters())
+    assert sum(not parameter.requires_grad for parameter in placed) == 2
 
 
 def test_a_transformers_places_are_frozen_with_its_stem() -> None:

@@ -116,11 +116,6 @@ def change_colours(pixels_B3SS: Tensor, colours_B3: Tensor) -> Tensor:
     return coloured
 
 
-def changes_finished_views(settings: Augment) -> bool:
-    """Whether torchvision has something to do with a view once it is made."""
-    return _further_changes(settings) is not None
-
-
 def make_augmentation(
     settings: Augment, side_px: int
 ) -> Callable[[NDArray[np.uint8], np.random.Generator], Tensor]:

@@ -3,10 +3,11 @@
 Evaluation keeps what ``models.preprocess`` gives, byte for byte; training keeps whole photos to crop from.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _LIMITS = PhotoLimits(max_bytes=500_000_000, max_pixels=400_000_000)
 
 Wanted = Preprocessing | int
 """A square as serving sees it, or the short side of a whole photo."""
+_Job = tuple[Path, str, Wanted]
+_AHEAD = 1024
+"""Photos that are decoded before the first of them must be written."""
 
 
 class PhotoCache:
@@ -46,13 +50,23 @@ def open_cache(folder: Path, root: Path, samples: Sequence[Sample], wanted: Want
     Raises ValueError where a photo has changed or vanished since ``prepare``, OSError where there is no room for it.
     """
     digest = hashlib.sha256("\n".join(sample.sha256 for sample in samples).encode()).hexdigest()[:16]
-    pixels_path = folder / "cache" / f"{digest}-{_tag(wanted)}.npy"
+    pixels_path = folder / "cache" / f"{digest}-{_tag(wanted)}.rgb"
     shapes_path = pixels_path.with_suffix(".json")
     if not shapes_path.exists():
         pixels_path.parent.mkdir(parents=True, exist_ok=True)
-        _build(pixels_path, shapes_path, root, samples, wanted)
+        with _alone(pixels_path.with_name("lock")):
+            if not shapes_path.exists():  # another process may have made it meanwhile
+                _build(pixels_path, shapes_path, root, samples, wanted)
     shapes = np.array(json.loads(shapes_path.read_text()), dtype=np.int64)
-    return PhotoCache(np.load(pixels_path, mmap_mode="r"), shapes)
+    return PhotoCache(np.memmap(pixels_path, dtype=np.uint8, mode="r"), shapes)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time: runs that begin together would each decode everything. A lock ends with its process."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _tag(wanted: Wanted) -> str:
@@ -62,26 +76,34 @@ def _tag(wanted: Wanted) -> str:
 def _build(
     pixels_path: Path, shapes_path: Path, root: Path, samples: Sequence[Sample], wanted: Wanted
 ) -> None:
+    """Photo by photo, so that they never are in memory together."""
     jobs = [(root / sample.path, sample.sha256, wanted) for sample in samples]
-    with ProcessPoolExecutor() as pool:
-        photos = list(pool.map(_decode, jobs, chunksize=16))
-    pixels = np.concatenate([photo.reshape(-1) for photo in photos])
-    part = pixels_path.with_name(f"{pixels_path.name}.{os.getpid()}.part")
+    part, shapes = pixels_path.with_suffix(".part"), []
     try:
-        with part.open("wb") as stream:
-            np.save(stream, pixels)
+        with ProcessPoolExecutor() as pool, part.open("wb") as stream:
+            for photo in _mapped(pool, jobs):
+                stream.write(photo.tobytes())
+                shapes.append(photo.shape[:2])
         part.replace(pixels_path)
-        part.write_text(json.dumps([photo.shape[:2] for photo in photos]))
+        part.write_text(json.dumps(shapes))
         part.replace(shapes_path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        done = sum(height * width * 3 for height, width in shapes)
         raise OSError(
-            f"{pixels_path.parent}: {len(photos):,} decoded photos, {pixels.nbytes / 2**20:,.0f} MiB, could not be "
-            f"written ({error}): make room there"
+            f"{pixels_path.parent}: {len(samples):,} decoded photos could not be written; {len(shapes):,} of them take "
+            f"{done / 2**20:,.0f} MiB ({error}): make room there"
         ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _decode(job: tuple[Path, str, Wanted]) -> NDArray[np.uint8]:
+def _mapped(pool: ProcessPoolExecutor, jobs: Sequence[_Job]) -> Iterator[NDArray[np.uint8]]:
+    """In their order, a bounded number of them ahead: a pool's own ``map`` takes all at once."""
+    for first in range(0, len(jobs), _AHEAD):
+        yield from pool.map(_decode, jobs[first : first + _AHEAD], chunksize=16)
+
+
+def _decode(job: _Job) -> NDArray[np.uint8]:
     path, sha256, wanted = job
     try:
         data = path.read_bytes()

@@ -48,7 +48,9 @@ def cut_to_profile(
 ) -> tuple[Sample, ...]:
     """Keep a long tail of training photos; what is left out is tested on, a part of it validated on.
 
-    The order of classes and of photos depends on the seed alone, so a smaller profile is a subset of a larger.
+    Photos that come with a split of val or test keep it, and those that come as training photos and are left out
+    are in no split and not in the result. The order of classes and of photos depends on the seed alone, so a
+    smaller profile is a subset of a larger.
     Sessions are kept together as far as counts allow; a left-out photo whose session is trained on is marked leaky.
     Raises ValueError where a class has fewer photos than its count.
     """
@@ -57,18 +59,19 @@ def cut_to_profile(
     counts = profile_counts(profile, num_classes=len(labels), max_count=max_count, factor=factor)
     by_label: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        by_label[sample.label].append(sample)
-    parts: dict[int, str] = {}
+        if sample.split in ("", "train"):
+            by_label[sample.label].append(sample)
+    parts = {sample.row: sample.split for sample in samples if sample.split in ("val", "test")}
     for label, count in zip(labels, counts, strict=True):
         rng = random.Random(f"{seed}/{label}")
         ordered = [sample for session in shuffled_sessions(by_label[label], rng) for sample in session]
         if len(ordered) < count:
             raise ValueError(
-                f"{label} has {len(ordered)} photos; the profile wants {count}: choose a smaller max_count"
+                f"{label} has {len(ordered)} photos to train on; the profile wants {count}: choose a smaller max_count"
             )
         parts |= {sample.row: "train" for sample in ordered[:count]}
-        parts |= _left_out(ordered[count:], val_fraction)
-    return mark_leaks(replace(sample, split=parts[sample.row]) for sample in samples)
+        parts |= _left_out([sample for sample in ordered[count:] if not sample.split], val_fraction)
+    return mark_leaks(replace(sample, split=parts[sample.row]) for sample in samples if sample.row in parts)
 
 
 def _left_out(samples: list[Sample], val_fraction: float) -> dict[int, str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.config import RunConfig
-from training.data.augment import View, affine_of, change_colours, changes_finished_views, draw_view, halvings
+from training.data.augment import View, affine_of, change_colours, draw_view, halvings
 from training.data.cache import PhotoCache
 from training.data.dataset import draws_of
 from training.data.resident import Resident
@@ -23,7 +23,7 @@ _SHARE = 0.25
 
 def crops_fit(cache: PhotoCache, places: Sequence[int], config: RunConfig, device: torch.device) -> bool:
     """Whether views are better made on the device: a GPU that has room for the photos, and knows every change."""
-    if device.type != "cuda" or changes_finished_views(config.augment):
+    if device.type != "cuda" or config.augment.changes_finished_views:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     height, width = np.max([cache[place].shape[:2] for place in places], axis=0)
