@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +10,16 @@ import torch
 import typer
 
 from training.backbones import check_backbone
-from training.compare.plan import Asked, Plan, make_plan, parse_backbones, parse_recipes
+from training.compare.ahead import decode_photos, refused_networks
+from training.compare.methods import WITHOUT
+from training.compare.plan import Asked, Plan, make_plan, parse_backbones, parse_recipes, run_key
 from training.compare.progress import result_line, standing_line
 from training.compare.record import RunResult
 from training.compare.report import write_report
 from training.compare.runner import Place, Runner, missing_runs, read_results
 from training.compare.selection import validation_standings
+from training.config import RunConfig
 from training.data.prepared import Dataset, read_dataset
-from training.export import check_exports
 from training.run_folder import command_line
 
 BASELINES = ("cross_entropy", "baseline")
@@ -42,7 +44,10 @@ def compare(
     baseline: Annotated[str, typer.Option(help="Recipe that the others are compared with.")] = "",
     results: Annotated[Path | None, typer.Option(help="Folder of results, else OUT/results.")] = None,
     only_report: Annotated[
-        bool, typer.Option(help="Train nothing: report on the results there are.")
+        bool,
+        typer.Option(
+            help="Train nothing: report on the results there are, of --recipes where these are given."
+        ),
     ] = False,
     parallel: Annotated[int, typer.Option(min=0, help="Runs at once; 0: several on a GPU, else one.")] = 0,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
@@ -62,13 +67,20 @@ def compare(
     failures: dict[str, str] = {}
     if not only_report:
         plan = _plan(recipes, backbones, ablate, seeds, overrides or [], protocol)
+        _check_baseline(
+            baseline, _recipes_of([*plan.configs, *read_results(place)]), "is asked for or has a result"
+        )
         failures = _run(plan, place, dataset, parallel or _parallel())
-    found = read_results(place)
+    everything = found = read_results(place)
+    if only_report:
+        found = _named(everything, recipes, backbones, {ablate.partition(":")[0], baseline})
     if not found:
         raise ValueError(f"{place.results}: no run has a result{_first_of(failures)}")
     for standing in validation_standings(found, dataset.groups):
         typer.echo(standing_line(standing))
-    _report(dataset, found, out, baseline, failures, place, ablate.partition(":")[0] or None)
+    # Tables beside the results are of all of them: those of a few must not stand in their place.
+    tables = (place.results if len(found) == len(everything) else out) / TABLES
+    _report(dataset, found, out, baseline, failures, place, tables, ablate.partition(":")[0] or None)
     if failures:
         raise ValueError(
             f"{len(failures)} runs failed{_first_of(failures)}; the same command tries them again"
@@ -81,6 +93,28 @@ def _checked(data: Path) -> Dataset:
         if not dataset.split(split):
             raise ValueError(f"{data}: no photo is in split {split!r}, on which {use}; `prepare` makes one")
     return dataset
+
+
+def _named(
+    results: Sequence[RunResult], recipes: str, backbones: str, beside: Set[str]
+) -> tuple[RunResult, ...]:
+    """The results of these recipes, with their removals, on these backbones; all where none are named.
+
+    ``beside``: recipes that are shown with whichever are named. Raises ValueError for an unknown recipe, and where
+    there are results and none of them is of these.
+    """
+    names = {one.recipe for one in parse_recipes(recipes, num_seeds=1)}
+    places = {one.name for one in parse_backbones(backbones) if one.name}
+    found = tuple(
+        result
+        for result in results
+        if (not names or {result.recipe, result.recipe.partition(WITHOUT)[0]} & (names | beside))
+        and (not places or result.backbone in places)
+    )
+    if results and not found:
+        there = dict.fromkeys(f"{result.recipe} on {result.backbone}" for result in results)
+        raise ValueError(f"no run that --only-report is asked for has a result; there are {', '.join(there)}")
+    return found
 
 
 def _plan(
@@ -105,10 +139,10 @@ def _run(plan: Plan, place: Place, dataset: Dataset, parallel: int) -> dict[str,
         _make_writable(folder)
     missing = missing_runs(plan.configs, place)
     typer.echo(f"{len(plan.configs)} runs, {len(plan.configs) - len(missing)} of them finished", err=True)
-    for key, reason in plan.refused.items():
+    refused = plan.refused | refused_networks(missing, len(dataset.labels))
+    for key, reason in refused.items():
         typer.echo(f"{key} cannot be run: {reason}", err=True)
-    for config in {(one.model.backbone, one.size_px): one for one in missing}.values():
-        check_exports(config, len(dataset.labels))
+    possible = [config for config in missing if run_key(config) not in refused]
     runner = Runner(
         place,
         parallel,
@@ -117,7 +151,9 @@ def _run(plan: Plan, place: Place, dataset: Dataset, parallel: int) -> dict[str,
     )
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # else its processes would outlive it
     try:
-        return plan.refused | runner.run(missing)
+        if min(parallel, len(possible)) > 1:
+            decode_photos(possible, dataset)
+        return refused | runner.run(possible)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on where it was", err=True)
         raise typer.Exit(_INTERRUPTED) from None
@@ -148,11 +184,11 @@ def _report(
     baseline: str,
     failures: Mapping[str, str],
     place: Place,
+    tables: Path,
     ablation: str | None,
 ) -> None:
-    names = list(dict.fromkeys(result.recipe for result in results))
-    if baseline and baseline not in names:
-        raise ValueError(f"--baseline {baseline}: no run of it has a result; choose from {', '.join(names)}")
+    names = _recipes_of(results)
+    _check_baseline(baseline, names, "has a result")
     against = baseline or next((name for name in BASELINES if name in names), names[0])
     write_report(
         dataset,
@@ -162,10 +198,19 @@ def _report(
         failures=failures,
         commands=tuple(dict.fromkeys([*(result.command for result in results), place.command])),
         runs=place.runs,
-        tables=place.results / TABLES,
+        tables=tables,
         ablation=ablation,
     )
     typer.echo(f"report: {out / 'index.html'}")
+
+
+def _recipes_of(runs: Iterable[RunConfig | RunResult]) -> list[str]:
+    return list(dict.fromkeys(run.recipe for run in runs))
+
+
+def _check_baseline(baseline: str, names: Sequence[str], has: str) -> None:
+    if baseline and baseline not in names:
+        raise ValueError(f"--baseline {baseline}: no run of it {has}; choose from {', '.join(names)}")
 
 
 def _first_of(failures: Mapping[str, str]) -> str:

@@ -1,21 +1,31 @@
 """What a method takes for what: its most frequent confusions, and matrices of families and of the species within them.
 
-Legend: C classes, S rows of a matrix, each one class or several, F families.
+Legend: C classes, S rows of a matrix, each one class or several, P pairs of true and named class that occur.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.metrics import confusion_matrix
 from training.compare.methods import Comparison, Method
 from training.compare.page import Cell, Table, headings, number_cell, text_cell
 
 _MOST_PAIRS = 15
 _MOST_SPECIES = 12
 _NOT_GIVEN = "family not given"
+_NO_ROW = -1
+
+
+class _Answers(NamedTuple):
+    """How many photos of a true class were named as a class, in all runs together."""
+
+    true_P: NDArray[np.int64]
+    predicted_P: NDArray[np.int64]
+    photos_P: NDArray[np.int64]
+    num_runs: int
 
 
 def confusions_table(comparison: Comparison, method: Method, reference: Method | None) -> Table:
@@ -53,50 +63,54 @@ def family_tables(comparison: Comparison, method: Method) -> tuple[Table, ...]:
     families = sorted({taxon.family for taxon in taxa if taxon.family})
     if not families:
         return ()
-    matrix_CC = _matrix(method, len(taxa))
+    said = _answers(method, len(taxa))
     names = [*families, *([_NOT_GIVEN] if any(not taxon.family for taxon in taxa) else [])]
-    member_FC = np.array([[(taxon.family or _NOT_GIVEN) == name for taxon in taxa] for name in names])
-    tables = [_matrix_table("Families: share of a row's test photos", names, member_FC, matrix_CC)]
-    for name, member_C in zip(names, member_FC, strict=True):
-        if name in families:
-            tables += _family_table(comparison, name, member_C, matrix_CC)
+    family_C = np.array([names.index(taxon.family or _NOT_GIVEN) for taxon in taxa])
+    tables = [_matrix_table("Families: share of a row's test photos", names, family_C, said)]
+    for place, name in enumerate(families):
+        tables += _family_table(comparison, name, family_C == place, said)
     return tuple(tables)
 
 
-def _matrix(method: Method, num_classes: int) -> NDArray[np.float64]:
-    parts = [
-        confusion_matrix(np.array(run.test.labels), np.array(run.test.predicted), num_classes)
-        for run in method.runs
-    ]
-    return np.mean(parts, axis=0)  # type: ignore[no-any-return]
+def _answers(method: Method, num_classes: int) -> _Answers:
+    """Of thousands of species nearly all pairs are confused by nobody, so only those that occur are kept."""
+    flat = [np.array(run.test.labels) * num_classes + np.array(run.test.predicted) for run in method.runs]
+    pairs_P, photos_P = np.unique(np.concatenate(flat), return_counts=True)
+    return _Answers(pairs_P // num_classes, pairs_P % num_classes, photos_P, len(method.runs))
 
 
 def _family_table(
-    comparison: Comparison, family: str, member_C: NDArray[np.bool_], matrix_CC: NDArray[np.float64]
+    comparison: Comparison, family: str, member_C: NDArray[np.bool_], said: _Answers
 ) -> list[Table]:
     """Of a large family the species that are exchanged most."""
-    within_CC = matrix_CC * member_C[:, None] * member_C
-    exchanged_C = within_CC.sum(axis=0) + within_CC.sum(axis=1) - 2 * np.diagonal(within_CC)
+    wrong_P = member_C[said.true_P] & member_C[said.predicted_P] & (said.true_P != said.predicted_P)
+    exchanged_P = np.concatenate([said.true_P[wrong_P], said.predicted_P[wrong_P]])
+    photos_P = np.tile(said.photos_P[wrong_P], 2)
+    exchanged_C = np.bincount(exchanged_P, weights=photos_P, minlength=len(member_C))
     places = [c for c in np.argsort(-exchanged_C, kind="stable") if exchanged_C[c] > 0][:_MOST_SPECIES]
     if len(places) < 2:
         return []
     num = int(member_C.sum())
     names = [comparison.dataset.info.taxa[place].display_name for place in sorted(places)]
-    member_SC = np.eye(len(member_C), dtype=bool)[sorted(places)]
+    row_C = np.full(len(member_C), _NO_ROW)
+    row_C[sorted(places)] = np.arange(len(places))
     few = "" if len(places) == num else f", the {len(places)} of {num} species that are exchanged most"
-    return [_matrix_table(f"{family}{few}: share of a row's test photos", names, member_SC, matrix_CC)]
+    return [_matrix_table(f"{family}{few}: share of a row's test photos", names, row_C, said)]
 
 
-def _matrix_table(
-    caption: str, names: Sequence[str], member_SC: NDArray[np.bool_], matrix_CC: NDArray[np.float64]
-) -> Table:
-    counts_SS = member_SC.astype(float) @ matrix_CC @ member_SC.T.astype(float)
-    photos_S = member_SC.astype(float) @ matrix_CC.sum(axis=1)
+def _matrix_table(caption: str, names: Sequence[str], row_C: NDArray[np.int64], said: _Answers) -> Table:
+    """``row_C``: the row and column that each class belongs to, or _NO_ROW."""
+    true_P, predicted_P = row_C[said.true_P], row_C[said.predicted_P]
+    counts_SS, photos_S = np.zeros((len(names), len(names))), np.zeros(len(names))
+    shown_P = true_P != _NO_ROW
+    np.add.at(photos_S, true_P[shown_P], said.photos_P[shown_P])
+    shown_P &= predicted_P != _NO_ROW
+    np.add.at(counts_SS, (true_P[shown_P], predicted_P[shown_P]), said.photos_P[shown_P])
     rows = []
     for name, counts_S, photos in zip(names, counts_SS, photos_S, strict=True):
         shares = counts_S / photos if photos else np.zeros(len(names))
         cells = tuple(Cell(_share_words(share), "shade", shade=round(float(share), 3)) for share in shares)
-        rows.append((text_cell(name), number_cell(f"{photos:.0f}"), *cells))
+        rows.append((text_cell(name), number_cell(f"{photos / said.num_runs:.0f}"), *cells))
     columns = (text_cell("true"), number_cell("photos"), *(text_cell(name) for name in names))
     return Table(caption, columns, tuple(rows))
 

@@ -30,7 +30,7 @@ from training.refusals import sentence
 from training.run_folder import RunRecord, begin_run, read_run
 from training.trainer import finish_from, train_epochs
 
-JOB, LOCK = "job.json", "lock"
+JOB, LOCK, PEAK = "job.json", "lock", "peak_memory_mib"
 SPLITS = ("val", "test")
 
 
@@ -58,7 +58,8 @@ def run_job(job: Job, folder: Path) -> RunResult:
             "distillation.student=false has no epochs of its own to compare: use `train` and `evaluate`"
         )
     if job.epochs_folder is None:
-        train_epochs(job.config, dataset, folder)
+        learnt = train_epochs(job.config, dataset, folder)
+        _keep_peak(folder, peak_memory_mib(next(learnt.parameters()).device))
     epochs_folder = job.epochs_folder or folder
     began = time.monotonic()
     classifier = finish_from(job.config, dataset, epochs_folder, folder)
@@ -70,16 +71,38 @@ def run_job(job: Job, folder: Path) -> RunResult:
 def _cost(
     classifier: Classifier, dataset: Dataset, epochs_folder: Path, finish_minutes: float, *, shared: bool
 ) -> Cost:
-    lines = (epochs_folder / METRICS).read_text().splitlines()
-    seconds = sum(json.loads(line)["seconds"] for line in lines)
+    """Epochs cost what they cost when they were made, in whichever process that was."""
+    seconds = _seconds_of_epochs(epochs_folder)
+    teachers = [
+        second
+        for path in epochs_folder.glob(f"teacher-*/{METRICS}")
+        for second in _seconds_of_epochs(path.parent)
+    ]
+    peak = peak_memory_mib(next(classifier.parameters()).device)
     return Cost(
-        images_per_s=len(dataset.split("train")) * len(lines) / max(seconds, 1e-9),
-        minutes=seconds / 60,
+        images_per_s=len(dataset.split("train")) * len(seconds) / max(sum(seconds), 1e-9),
+        minutes=(sum(seconds) + sum(teachers)) / 60,
         finish_minutes=finish_minutes,
-        peak_memory_mib=peak_memory_mib(next(classifier.parameters()).device),
+        peak_memory_mib=max(peak, _peak_of_epochs(epochs_folder)),
         num_parameters=sum(parameter.numel() for parameter in classifier.parameters()),
         shared_epochs=shared,
     )
+
+
+def _seconds_of_epochs(folder: Path) -> list[float]:
+    return [json.loads(line)["seconds"] for line in (folder / METRICS).read_text().splitlines()]
+
+
+def _keep_peak(folder: Path, peak_mib: float) -> None:
+    """For whoever finishes on these epochs. A run made again has its epochs already: what they took stays."""
+    part = folder / f"{PEAK}.part"
+    part.write_text(f"{max(peak_mib, _peak_of_epochs(folder))}\n")
+    part.replace(folder / PEAK)
+
+
+def _peak_of_epochs(folder: Path) -> float:
+    """0 where nobody kept it, as in folders of before."""
+    return float((folder / PEAK).read_text()) if (folder / PEAK).exists() else 0.0
 
 
 def _judged(

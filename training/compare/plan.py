@@ -14,6 +14,11 @@ from training.protocols import apply_protocol
 from training.recipes import make_recipe
 from training.refusals import sentence
 
+_ONE_NAME = (
+    "a result has the name of its recipe, backbone and seed, which would be the same for both; "
+    "make two comparisons, each with an --out of its own, and a --results where you give one"
+)
+
 
 class Backbone(NamedTuple):
     """A backbone by timm's name, and the weights that it begins from; None is what the recipe says."""
@@ -56,11 +61,18 @@ def parse_recipes(text: str, *, num_seeds: int) -> tuple[Asked, ...]:
 def parse_backbones(text: str) -> tuple[Backbone, ...]:
     """``a,b=weights``: names, each with its own pretrained weights where it has any; nothing is each recipe's own.
 
+    Raises ValueError for a name with two weights: runs are told apart by recipe, backbone and seed.
+
     >>> parse_backbones("resnet18,mobilenetv2_100=timm")
     (Backbone(name='resnet18', pretrained=None), Backbone(name='mobilenetv2_100', pretrained='timm'))
     """
     words = [word.strip().partition("=") for word in text.split(",") if word.strip()]
-    return tuple(Backbone(name, weights or None) for name, _, weights in words) or (Backbone(),)
+    begun: dict[str, str] = {}
+    for name, _, weights in words:
+        if begun.setdefault(name, weights) != weights:
+            asked = " and ".join(f"{name}={one}" if one else name for one in (begun[name], weights))
+            raise ValueError(f"--backbones {asked}: {_ONE_NAME}")
+    return tuple(Backbone(name, weights or None) for name, weights in begun.items()) or (Backbone(),)
 
 
 def make_plan(
@@ -69,7 +81,7 @@ def make_plan(
     """All runs, one seed of everything before the next, so that an interrupted comparison compares.
 
     A run that its backbone or an override does not fit is refused, not an end. Raises ValueError where that is all of
-    them, and for overrides of what the comparison varies.
+    them, for overrides of what the comparison varies, and for two different runs of one name.
     """
     for word in overrides:
         if word.partition("=")[0] in ("recipe", "seed"):
@@ -78,14 +90,23 @@ def make_plan(
     refused: dict[str, str] = {}
     for one, backbone, seed in _cells(asked, backbones):
         try:
-            for config in _configs(one, backbone, seed, overrides, protocol):
-                configs.setdefault(run_key(config), config)
+            made = _configs(one, backbone, seed, overrides, protocol)
         except ValueError as error:
             name = backbone.name or make_recipe(one.recipe).model.backbone
             refused[f"{one.recipe}-{name}-{seed}"] = sentence(error)
+            continue
+        for config in made:
+            _add(config, configs)
     if refused and not configs:
         raise ValueError(next(iter(refused.values())))
     return Plan(tuple(configs.values()), refused)
+
+
+def _add(config: RunConfig, configs: dict[str, RunConfig]) -> None:
+    """A run that is asked for twice is made once."""
+    key = run_key(config)
+    if keys := differing_keys(configs.setdefault(key, config), config):
+        raise ValueError(f"{key} would be two runs, with another {', '.join(keys)}: {_ONE_NAME}")
 
 
 def _cells(asked: Sequence[Asked], backbones: Sequence[Backbone]) -> Iterator[tuple[Asked, Backbone, int]]:

@@ -43,9 +43,10 @@ class Predictions(_Frozen):
 
 
 class Cost(_Frozen):
-    """What a run took. ``images_per_s`` counts training images; ``minutes`` is the run's own training, and
-    ``finish_minutes`` what came after its epochs; memory is the process's peak, or the GPU's where there is one.
-    ``shared_epochs``: the epochs were another run's of the same configuration, and only the finish is its own.
+    """What a run took. ``images_per_s`` counts training images of its own epochs; ``minutes`` is its training with that
+    of its teachers, and ``finish_minutes`` what came after its epochs; memory is the peak of epochs and finish, of the
+    process or of the GPU where there is one. ``shared_epochs``: the epochs were another run's of the same
+    configuration, and only the finish is its own.
     """
 
     images_per_s: float

@@ -125,10 +125,7 @@ class Runner:
                     self._running.remove(running)
                     self._end(running)
         finally:
-            for running in self._running:
-                running.process.terminate()
-            for running in self._running:
-                running.process.wait(_ENDED_S)
+            _end_all([running.process for running in self._running])
         return self._failures
 
     def _start_what_can_start(self) -> None:
@@ -143,40 +140,59 @@ class Runner:
 
     def _start(self, config: RunConfig, source: Path | None) -> None:
         folder = self._place.runs / run_key(config)
+        self._begun += 1
+        try:
+            process = self._process(config, source, folder)
+        except OSError as error:  # no matter of the other runs: what is left on the disk may do for them
+            self._fail(config, _not_written(folder, error))
+            return
+        self._running.append(_Running(config, process, shares=source is not None))
+        shared = f" on the epochs of {source.name}" if source and source != folder else ""
+        self._say(f"[{self._begun}/{self._total}] {run_key(config)} begins{shared}")
+
+    def _process(self, config: RunConfig, source: Path | None, folder: Path) -> subprocess.Popen[bytes]:
         folder.mkdir(parents=True, exist_ok=True)
         job = Job(config=config, data=self._place.data, command=self._place.command, epochs_folder=source)
         (folder / JOB).write_text(job.model_dump_json(indent=1) + "\n")
         with (folder / LOG).open("wb") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "training.compare.job", str(folder)], stdout=log, stderr=log
             )
-        self._running.append(_Running(config, process, shares=source is not None))
-        self._begun += 1
-        shared = f" on the epochs of {source.name}" if source and source != folder else ""
-        self._say(f"[{self._begun}/{self._total}] {run_key(config)} begins{shared}")
 
     def _end(self, running: _Running) -> None:
         config, folder = running.config, self._place.runs / run_key(running.config)
         if epochs_are_complete(config, folder):
             self._epochs.setdefault(epochs_key(config), folder)
-        if running.process.returncode:
-            self._fail(config, why_it_failed(running.process.returncode, folder / LOG))
-            return
         try:
-            result = read_result(folder / RESULT)
-        except ValueError as error:  # the disk, or another checkout's code: not a matter of the other runs
+            result = self._kept_result(running, folder)
+        except ValueError as error:
             self._fail(config, str(error).splitlines()[0])
+            self._fail_those_waiting_for(config)
             return
-        part = self._place.result_path(config).with_suffix(".part")
-        part.write_bytes((folder / RESULT).read_bytes())
-        part.replace(self._place.result_path(config))
         self._took.append((running.shares, running.minutes))
         words = f"{run_key(config)} done in {running.minutes:.1f} min; {self._describe(result)}"
         self._say(f"{self._ended()} {words}{self._remaining()}")
 
+    def _kept_result(self, running: _Running, folder: Path) -> RunResult:
+        """The result of a run that ended, once it lies with the others. Raises ValueError with the reason why not.
+
+        A result that cannot be read is a matter of the disk or of another checkout's code, and none of other runs.
+        """
+        if running.process.returncode:
+            raise ValueError(why_it_failed(running.process.returncode, folder / LOG))
+        result = read_result(folder / RESULT)
+        path = self._place.result_path(running.config)
+        try:
+            _copy_whole(folder / RESULT, path)
+        except OSError as error:
+            raise ValueError(_not_written(path, error)) from error
+        return result
+
     def _fail(self, config: RunConfig, reason: str) -> None:
         self._failures[run_key(config)] = reason
         self._say(f"{self._ended()} {run_key(config)} failed: {reason}")
+
+    def _fail_those_waiting_for(self, config: RunConfig) -> None:
         if not _stopped_within_epochs(config, self._place.runs / run_key(config)):
             return
         for other in [one for one in self._pending if epochs_key(one) == epochs_key(config)]:
@@ -201,6 +217,33 @@ class Runner:
         return shares
 
 
+def _end_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Asked to end, then made to: one that hangs, such as in a driver, must not outlive the comparison."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + _ENDED_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    part = target.with_suffix(".part")
+    try:
+        part.write_bytes(source.read_bytes())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _not_written(path: Path, error: OSError) -> str:
+    said = error.strerror or error
+    return f"{path}: could not be written ({said}): make room there, then start the same command again"
+
+
 def _stopped_within_epochs(config: RunConfig, folder: Path) -> bool:
     """Whether other runs of these epochs would end in the same way: they got somewhere, but not to the end."""
     return (folder / CHECKPOINT).exists() and not epochs_are_complete(config, folder)
@@ -211,5 +254,6 @@ def why_it_failed(code: int, log: Path) -> str:
     if code < 0:
         hint = ": the machine had too little memory for it, or somebody ended it" if code == -9 else ""
         return f"it was ended by signal {-code}{hint}; the same command goes on where it was"
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    said = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return lines[-1] if lines else f"it ended with code {code} and said nothing"

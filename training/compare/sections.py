@@ -194,8 +194,8 @@ def ablation_section(comparison: Comparison, ablations: Versuses) -> Section:
 def cost_section(comparison: Comparison) -> Section:
     """What the runs took."""
     text = (
-        "Minutes are a run's own training; finish minutes are what came after its epochs. Times compare only within "
-        "one machine."
+        "Minutes are a run's training, its teachers' included; finish minutes are what came after its epochs. Times "
+        "compare only within one machine."
     )
     return Section("cost", "Cost", (text,), tables=(cost_table(comparison.methods + comparison.removals),))
 

@@ -1,5 +1,6 @@
 """One run of a comparison: on epochs of its own or of another it ends with the same weights, and says what it is."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from models.preprocess import Preprocessing
+from training.auxiliary import Distillation
 from training.calibrate import fit_temperature
-from training.checkpoint import CHECKPOINT, WEIGHTS
+from training.checkpoint import CHECKPOINT, METRICS, WEIGHTS
 from training.choices import CRT, LWS, PostHoc, Stage, TauNorm
 from training.classifier import Classifier, make_classifier
+from training.compare import job
 from training.compare.job import Job, run_job
 from training.compare.plan import epochs_key
 from training.compare.record import RunResult
@@ -122,6 +125,34 @@ def test_shared_epochs_cost_what_they_cost_the_run_that_made_them(data: Path, tm
     assert shared.cost.minutes == own.cost.minutes > 0
     assert shared.cost.images_per_s == own.cost.images_per_s
     assert shared.validation != own.validation
+
+
+def test_memory_is_that_of_the_epochs_where_these_took_more_than_the_finish(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peaks = iter([900.0, 910.0, 300.0, 920.0, 300.0])  # of a process: after its epochs, after its finish
+    monkeypatch.setattr(job, "peak_memory_mib", lambda device: next(peaks))
+    assert run(config_of("plain"), data, tmp_path / "plain").cost.peak_memory_mib == 910
+    lws = config_of("lws", stage=LWS(epochs=2))
+    assert run(lws, data, tmp_path / "lws", tmp_path / "plain").cost.peak_memory_mib == 900
+    assert run(lws, data, tmp_path / "lws", tmp_path / "plain").cost.peak_memory_mib == 920
+    assert run(config_of("plain"), data, tmp_path / "plain", tmp_path / "plain").cost.peak_memory_mib == 900
+
+
+def test_what_teachers_took_is_a_cost_of_the_run_that_learns_from_them(data: Path, tmp_path: Path) -> None:
+    config = config_of("taught").with_(distillation=Distillation(teachers=2, teacher_epochs=1))
+    cost = run(config, data, tmp_path / "run").cost
+    folders = [tmp_path / "run" / name for name in ("", "teacher-1", "teacher-2")]
+    own, *teachers = [seconds_of(folder) for folder in folders]
+    assert [len(seconds) for seconds in (own, *teachers)] == [config.optimisation.epochs, 1, 1]
+    assert cost.minutes == pytest.approx(sum(map(sum, [own, *teachers])) / 60)
+    assert cost.images_per_s == pytest.approx(len(own) * 12 / sum(own))
+    shared = run(config.with_(recipe="other"), data, tmp_path / "other", tmp_path / "run").cost
+    assert (shared.minutes, shared.shared_epochs) == (cost.minutes, True)
+
+
+def seconds_of(folder: Path) -> list[float]:
+    return [json.loads(line)["seconds"] for line in (folder / METRICS).read_text().splitlines()]
 
 
 def test_a_run_made_again_says_the_same(data: Path, tmp_path: Path) -> None:

@@ -78,6 +78,23 @@ def test_an_override_that_fits_no_run_is_an_error_of_the_command() -> None:
         make_plan(parse_recipes("focal,crt", num_seeds=1), OWN, ["epoch=3"])
 
 
+@pytest.mark.parametrize("first", ["mobilenetv2_100=a.npz", "mobilenetv2_100"])
+def test_a_backbone_from_two_weights_is_two_comparisons_and_never_silently_one(first: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"--backbones {first} and mobilenetv2_100=b\.npz: .* an --out of its own"
+    ):
+        parse_backbones(f"{first},resnet18,mobilenetv2_100=b.npz")
+    assert parse_backbones("resnet18=timm,resnet18=timm") == (Backbone("resnet18", "timm"),)
+
+
+def test_two_different_runs_are_never_one_by_their_name() -> None:
+    own_and_other = (Backbone(), Backbone("mobilenetv2_100", "b.npz"))
+    with pytest.raises(
+        ValueError, match=r"focal-mobilenetv2_100-0 would be two runs, with another model\.pretrained"
+    ):
+        make_plan(parse_recipes("focal", num_seeds=1), own_and_other, [])
+
+
 @pytest.mark.parametrize("word", ["seed=4", "recipe=mine"])
 def test_what_the_comparison_varies_is_not_overridden(word: str) -> None:
     with pytest.raises(ValueError, match="--recipes and --seeds"):

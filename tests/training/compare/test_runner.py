@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 
 from tests.house.tree import REPO
 from training.checkpoint import CHECKPOINT, METRICS, WEIGHTS
-from training.compare import command
+from training.compare import ahead, command, runner
 from training.compare.command import TABLES, compare
-from training.compare.job import LOCK
+from training.compare.job import JOB, LOCK
 from training.compare.plan import run_key
 from training.compare.record import RunResult, read_result
 from training.compare.report import PAGE, write_report
 from training.compare.runner import Place, Runner, missing_runs, why_it_failed
+from training.config import RunConfig
 from training.data.prepared import Dataset, write_dataset
 from training.overrides import apply_overrides
 from training.recipes import make_recipe
@@ -175,6 +176,102 @@ def test_a_report_can_be_written_from_results_alone(
     assert "no run of it has a result; choose from baseline, tau_norm" in done.said
 
 
+def test_a_report_alone_is_of_the_recipes_and_backbones_that_are_named(
+    compared: tuple[Path, Done], data: Path, tmp_path: Path
+) -> None:
+    words = (
+        *("--data", str(data), "--out", str(tmp_path), "--results", str(compared[0] / "results")),
+        *("--only-report", "--protocol", "cifar"),
+    )
+
+    def keys_of(*more: str) -> list[str]:
+        done = run_compare(*words, *more)
+        assert done.code == 0, done.said
+        assert done.reported is not None
+        return [result.key for result in done.reported.results]
+
+    tables = compared[0] / "results" / TABLES
+    whole = tables.read_text()
+    assert keys_of("--recipes", "tau_norm:2,focal") == [TAU_NORM]
+    assert tables.read_text() == whole, "the tables beside the results are of all of them"
+    assert keys_of("--recipes", "focal,tau_norm", "--baseline", "baseline") == [BASELINE, TAU_NORM]
+    assert keys_of("--recipes", "tau_norm", "--ablate", "baseline:2") == [BASELINE, TAU_NORM]
+    assert keys_of("--backbones", "resnet18,test_efficientnet") == [BASELINE, TAU_NORM]
+    for nothing in (("--recipes", "focal"), ("--backbones", "resnet18")):
+        done = run_compare(*words, *nothing)
+        assert "asked for has a result; there are baseline on test_efficientnet, tau_norm on" in done.said
+
+
+def test_a_baseline_may_be_planned_or_finished_and_is_else_refused_before_anything_runs(
+    compared: tuple[Path, Done], data: Path, tmp_path: Path
+) -> None:
+    words = ("--data", str(data), "--out", str(tmp_path / "new"), "--backbones", "test_efficientnet", *TINY)
+    done = run_compare(*words, "--recipes", "baseline,focal", "--baseline", "tau_nrom")
+    assert done.code == 1
+    assert (
+        "--baseline tau_nrom: no run of it is asked for or has a result; choose from baseline, focal"
+        in done.said
+    )
+    assert not (tmp_path / "new").exists()
+    kept = tmp_path / "kept"
+    shutil.copytree(compared[0] / "results", kept)
+    done = run_compare(*words, "--results", str(kept), "--recipes", "baseline", "--baseline", "tau_norm")
+    assert done.code == 0, done.said
+    assert done.reported is not None
+    assert done.reported.baseline == "tau_norm"
+
+
+def test_a_network_that_cannot_be_is_refused_alone_and_named_in_the_report(
+    compared: tuple[Path, Done], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(config: RunConfig, num_classes: int) -> None:
+        if config.model.backbone == "test_resnet":
+            raise ValueError("test_resnet cannot be exported")
+
+    monkeypatch.setattr(ahead, "check_exports", export)
+    monkeypatch.setattr(sys, "executable", str(pretended_python(tmp_path, "echo begun; exit 1")))
+    kept = tmp_path / "kept"
+    shutil.copytree(compared[0] / "results", kept)
+    done = run_compare(
+        *("--data", str(data), "--out", str(tmp_path / "out"), "--results", str(kept)),
+        *("--recipes", "focal,tau_norm", "--backbones", "test_resnet,test_efficientnet", *TINY),
+    )
+    assert done.code == 1
+    assert done.reported is not None
+    assert done.reported.failures == {
+        "focal-test_resnet-0": "test_resnet cannot be exported",
+        "tau_norm-test_resnet-0": "test_resnet cannot be exported",
+        "focal-test_efficientnet-0": "begun",
+    }
+    assert "tau_norm-test_resnet-0 cannot be run: test_resnet cannot be exported" in done.said
+    assert "test_resnet cannot be exported" in (tmp_path / "out" / PAGE).read_text()
+
+
+def pretended_python(folder: Path, script: str) -> Path:
+    """A program for each run in the place of Python; ``$3`` is the run's folder."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("parallel", "seen"), [("2", "2 caches"), ("1", "0 caches")])
+def test_photos_are_decoded_before_runs_begin_together(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: str, seen: str
+) -> None:
+    fresh = tmp_path / "data"
+    write_dataset(Dataset(fresh, tiny_dataset.info, tiny_dataset.samples), [])
+    count = f'echo "$(ls {fresh}/cache 2>/dev/null | grep -c json) caches"; exit 1'
+    monkeypatch.setattr(sys, "executable", str(pretended_python(tmp_path, count)))
+    monkeypatch.setattr(ahead, "check_exports", lambda config, num_classes: None)
+    done = run_compare(
+        *("--data", str(fresh), "--out", str(tmp_path / "out"), "--parallel", parallel),
+        *("--recipes", "focal,baseline", "--backbones", "test_efficientnet", *TINY),
+    )
+    assert f"focal-test_efficientnet-0 failed: {seen}" in done.said
+    assert f"baseline-test_efficientnet-0 failed: {seen}" in done.said
+
+
 def test_a_result_of_other_settings_is_named_with_what_differs(
     compared: tuple[Path, Done], data: Path, tiny_dataset: Dataset
 ) -> None:
@@ -216,9 +313,7 @@ def test_runs_after_epochs_that_broke_off_are_not_begun(
 def test_a_result_that_this_checkout_cannot_read_ends_no_other_run(
     data: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other_code = tmp_path / "python"
-    other_code.write_text('#!/bin/sh\necho \'{"of": "tomorrow"}\' > "$3/result.json"\n')
-    other_code.chmod(0o755)
+    other_code = pretended_python(tmp_path, """echo '{"of": "tomorrow"}' > "$3/result.json" """)
     monkeypatch.setattr(sys, "executable", str(other_code))
     configs = [apply_overrides(make_recipe(name), list(TINY)) for name in ("baseline", "focal")]
     place = place_of(tmp_path, data, tiny_dataset)
@@ -226,6 +321,53 @@ def test_a_result_that_this_checkout_cannot_read_ends_no_other_run(
     assert failures.keys() == {run_key(config) for config in configs}
     assert all("result.json: not a finished run's result" in reason for reason in failures.values())
     assert missing_runs(configs, place) == tuple(configs)
+
+
+def test_what_cannot_be_written_fails_the_run_that_it_is_of_and_no_other(
+    compared: tuple[Path, Done],
+    data: Path,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished = compared[0] / "results" / f"{BASELINE}.json"
+    copy = pretended_python(tmp_path, f'cp {finished} "$3/result.json"')
+    monkeypatch.setattr(sys, "executable", str(copy))
+    configs = [apply_overrides(make_recipe(name), list(TINY)) for name in ("baseline", "focal", "ldam")]
+    unwritten, uncopied, kept = map(run_key, configs)
+    place = place_of(tmp_path, data, tiny_dataset)
+    (place.runs / unwritten / JOB).mkdir(parents=True)
+    (place.results / f"{uncopied}.part").mkdir(parents=True)
+    lines: list[str] = []
+    failures = Runner(place, 1, say=lines.append, describe=lambda result: "").run(configs)
+    told = "could not be written (Is a directory): make room there, then start the same command again"
+    assert failures == {
+        unwritten: f"{place.runs / unwritten}: {told}",
+        uncopied: f"{place.results / uncopied}.json: {told}",
+    }
+    assert (place.results / f"{kept}.json").read_bytes() == finished.read_bytes()
+    assert [line.split()[0] for line in lines] == ["[1/3]", "[2/3]", "[2/3]", "[3/3]", "[3/3]"]
+
+
+def test_a_process_that_does_not_end_when_it_is_asked_to_is_made_to(
+    data: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = "trap '' TERM; echo $$ > \"$3/pid\"; while :; do sleep 0.05; done"
+    monkeypatch.setattr(sys, "executable", str(pretended_python(tmp_path, deaf)))
+    monkeypatch.setattr(runner, "_ENDED_S", 0.2)
+    config = apply_overrides(make_recipe("baseline"), list(TINY))
+    place = place_of(tmp_path, data, tiny_dataset)
+    pid = place.runs / run_key(config) / "pid"
+
+    def interrupted_once_it_runs(line: str) -> None:
+        while not (pid.exists() and pid.read_text().endswith("\n")):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(place, 1, say=interrupted_once_it_runs, describe=lambda result: "").run([config])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(
