@@ -1,9 +1,10 @@
 """Predictions -> metrics by group and by species, with intervals: the one definition of every figure.
 
-N test images, C classes, B bootstrap replicates. Pure numpy; no files.
+N test images, C classes, R bootstrap replicates, M sets of classes. Pure numpy; no files.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from models.evaluation import (
     SpeciesMetrics,
 )
 from models.groups import GROUPS, Group
+from models.tally import Tally, confused_pairs, mean_scores_of_replicates
 
 __all__ = [
     "ConfusionPair",
@@ -26,7 +28,6 @@ __all__ = [
     "GroupMetrics",
     "ReliabilityBin",
     "SpeciesMetrics",
-    "confusion_matrix",
     "evaluate",
     "evaluate_predictions",
     "expected_calibration_error",
@@ -53,18 +54,6 @@ def wilson(successes: int, trials: int) -> Interval:
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return (float(low), float(high))
-
-
-def confusion_matrix(
-    labels_N: NDArray[np.int64], predicted_N: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64]:
-    """[C, C] counts, true label by row.
-
-    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    flat = np.bincount(labels_N * num_classes + predicted_N, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes)
 
 
 def reliability_bins(
@@ -150,16 +139,22 @@ def evaluate_predictions(
         raise ValueError(f"split {split!r} has no images to evaluate on")
     num_classes = len(class_labels)
     correct_N = predicted_N == labels_N
-    matrix = confusion_matrix(labels_N, predicted_N, num_classes)
-    replicates = _bootstrap(matrix, seed, num_bootstrap)
+    tally = Tally.of(labels_N, predicted_N, num_classes)
     group_C = np.array(groups)
     members = {"all": np.ones(num_classes, dtype=bool)} | {group: group_C == group for group in GROUPS}
+    replicates = mean_scores_of_replicates(
+        labels_N, predicted_N, np.stack(list(members.values())), seed=seed, num=num_bootstrap
+    )
+    drawn = {
+        name: {score: means_RM[:, place] for score, means_RM in replicates.items()}
+        for place, name in enumerate(members)
+    }
     bins = {
         name: reliability_bins(confidence_N[member[labels_N]], correct_N[member[labels_N]])
         for name, member in members.items()
     }
-    scores = _scores(matrix)
-    support_C = matrix.sum(axis=1)
+    scores, support_C = tally.scores(), tally.support_C
+    pairs = confused_pairs(labels_N, predicted_N, num_classes)
     return Evaluation(
         split=split,
         data_sha256=data_sha256,
@@ -169,54 +164,28 @@ def evaluate_predictions(
             value=float(correct_N.mean()), interval=wilson(int(correct_N.sum()), len(labels_N))
         ),
         macro_recall=_widened(
-            _estimate(scores["recall"], replicates["recall"], support_C > 0), np.diagonal(matrix), support_C
+            _estimate(scores["recall"], drawn["all"]["recall"], support_C > 0), tally.hits_C, support_C
         ),
         macro_f1=float(np.nanmean(scores["f1"])),
         weighted_f1=float(np.nansum(scores["f1"] * support_C) / support_C.sum()),
         ece=expected_calibration_error(bins["all"]) or 0.0,
         groups=tuple(
-            _group_metrics(group, members[group], matrix, scores, replicates, bins[group]) for group in GROUPS
+            _group_metrics(group, members[group], tally, drawn[group], bins[group]) for group in GROUPS
         ),
-        species=_species_metrics(matrix, class_labels, training_counts, groups),
-        confusions=_confusions(matrix, class_labels),
+        species=_species_metrics(tally, pairs, class_labels, training_counts, groups),
+        confusions=_confusions(pairs, class_labels),
         reliability=bins,
         notes=notes,
     )
 
 
-def _scores(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Recall, precision and F1 of each class, nan where a class has no test images; 0 for 0/0."""
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
-    support, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
-    tested = support > 0
-    recall = np.where(tested, hits / np.maximum(support, 1), np.nan)
-    precision = np.where(tested, hits / np.maximum(predicted, 1), np.nan)
-    f1 = np.where(tested, 2 * hits / np.maximum(support + predicted, 1), np.nan)
-    return {"recall": recall, "precision": precision, "f1": f1}
-
-
-def _bootstrap(matrix: NDArray[np.int64], seed: int, num: int) -> dict[str, NDArray[np.float64]]:
-    """[B, C] scores of resampled confusion matrices: images drawn with replacement within each species."""
-    rng = np.random.default_rng(seed)
-    support = matrix.sum(axis=1)
-    num_classes = len(matrix)
-    collected: dict[str, list[NDArray[np.float64]]] = {"recall": [], "precision": [], "f1": []}
-    shares = matrix / np.maximum(support, 1)[:, None]
-    shares[support == 0, 0] = 1.0
-    for _ in range(num):
-        drawn = rng.multinomial(support, shares) if num_classes else matrix
-        for name, values in _scores(drawn).items():
-            collected[name].append(values)
-    return {name: np.reshape(values, (num, num_classes)) for name, values in collected.items()}
-
-
 def _estimate(
-    values_C: NDArray[np.float64], replicates_BC: NDArray[np.float64], member_C: NDArray[np.bool_]
+    values_C: NDArray[np.float64], means_R: NDArray[np.float64], member_C: NDArray[np.bool_]
 ) -> Estimate:
     value = float(values_C[member_C].mean())
-    if len(replicates_BC) == 0:
+    if len(means_R) == 0:
         return Estimate(value=value, interval=(value, value))
-    low, high = np.quantile(replicates_BC[:, member_C].mean(axis=1), [0.025, 0.975])
+    low, high = np.quantile(means_R, [0.025, 0.975])
     return Estimate(value=value, interval=(float(low), float(high)))
 
 
@@ -230,26 +199,24 @@ def _widened(estimate: Estimate, hits_C: NDArray[np.int64], trials_C: NDArray[np
 def _group_metrics(
     group: Group,
     member_C: NDArray[np.bool_],
-    matrix: NDArray[np.int64],
-    scores: dict[str, NDArray[np.float64]],
-    replicates: dict[str, NDArray[np.float64]],
+    tally: Tally,
+    drawn: Mapping[str, NDArray[np.float64]],
     bins: Sequence[ReliabilityBin],
 ) -> GroupMetrics:
-    support_C, predicted_C = matrix.sum(axis=1), matrix.sum(axis=0)
-    tested_C = member_C & (support_C > 0)
+    tested_C = member_C & (tally.support_C > 0)
     estimates = {
-        name: _estimate(scores[name], replicates[name], tested_C) if tested_C.any() else None
-        for name in scores
+        name: _estimate(score_C, drawn[name], tested_C) if tested_C.any() else None
+        for name, score_C in tally.scores().items()
     }
-    for name, trials_C in (("recall", support_C), ("precision", predicted_C)):
+    for name, trials_C in (("recall", tally.support_C), ("precision", tally.predicted_C)):
         found = estimates[name]
         if found is not None:
-            estimates[name] = _widened(found, np.diagonal(matrix)[tested_C], trials_C[tested_C])
+            estimates[name] = _widened(found, tally.hits_C[tested_C], trials_C[tested_C])
     return GroupMetrics(
         group=group,
         num_species=int(member_C.sum()),
         num_species_tested=int(tested_C.sum()),
-        num_test_images=int(support_C[member_C].sum()),
+        num_test_images=int(tally.support_C[member_C].sum()),
         recall=estimates["recall"],
         precision=estimates["precision"],
         f1=estimates["f1"],
@@ -258,24 +225,27 @@ def _group_metrics(
 
 
 def _species_metrics(
-    matrix: NDArray[np.int64],
+    tally: Tally,
+    pairs: Sequence[tuple[int, int, int]],
     class_labels: Sequence[str],
     training_counts: Sequence[int],
     groups: Sequence[Group],
 ) -> tuple[SpeciesMetrics, ...]:
-    support_C, predicted_C = matrix.sum(axis=1), matrix.sum(axis=0)
+    exchanged = _exchanged(pairs)
     return tuple(
         SpeciesMetrics(
             label=label,
             group=groups[index],
             training_count=training_counts[index],
-            num_test_images=int(support_C[index]),
-            num_predicted=int(predicted_C[index]),
-            recall=_proportion(int(matrix[index, index]), int(support_C[index])),
-            precision=_proportion(int(matrix[index, index]), int(predicted_C[index])),
-            confused_with=_confused_with(matrix, index, class_labels),
+            num_test_images=images,
+            num_predicted=named,
+            recall=_proportion(hits, images),
+            precision=_proportion(hits, named),
+            confused_with=tuple(class_labels[other] for other in exchanged.get(index, ())),
         )
-        for index, label in enumerate(class_labels)
+        for index, (label, hits, images, named) in enumerate(
+            zip(class_labels, *(counts_C.tolist() for counts_C in tally), strict=True)
+        )
     )
 
 
@@ -283,21 +253,23 @@ def _proportion(successes: int, trials: int) -> Estimate | None:
     return Estimate(value=successes / trials, interval=wilson(successes, trials)) if trials else None
 
 
-def _confused_with(
-    matrix: NDArray[np.int64], index: int, class_labels: Sequence[str], most: int = 3
-) -> tuple[str, ...]:
-    """Labels this species was exchanged with, in either direction, most often first."""
-    exchanged_C = matrix[index] + matrix[:, index]
-    order = np.argsort(-exchanged_C, kind="stable")
-    return tuple(class_labels[other] for other in order if other != index and exchanged_C[other] > 0)[:most]
+def _exchanged(pairs: Sequence[tuple[int, int, int]], most: int = 3) -> dict[int, list[int]]:
+    """The classes that each was exchanged with, in either direction, most often first."""
+    counts: dict[int, Counter[int]] = {}
+    for true, predicted, num_images in pairs:
+        counts.setdefault(true, Counter())[predicted] += num_images
+        counts.setdefault(predicted, Counter())[true] += num_images
+    return {
+        index: sorted(others, key=lambda other: (-others[other], other))[:most]
+        for index, others in counts.items()
+    }
 
 
-def _confusions(matrix: NDArray[np.int64], class_labels: Sequence[str]) -> tuple[ConfusionPair, ...]:
-    pairs = [
-        ConfusionPair(
-            true=class_labels[row], predicted=class_labels[column], num_images=int(matrix[row, column])
-        )
-        for row, column in zip(*np.nonzero(matrix), strict=True)
-        if row != column
+def _confusions(
+    pairs: Sequence[tuple[int, int, int]], class_labels: Sequence[str]
+) -> tuple[ConfusionPair, ...]:
+    found = [
+        ConfusionPair(true=class_labels[true], predicted=class_labels[predicted], num_images=num_images)
+        for true, predicted, num_images in pairs
     ]
-    return tuple(sorted(pairs, key=lambda pair: (-pair.num_images, pair.true, pair.predicted)))
+    return tuple(sorted(found, key=lambda pair: (-pair.num_images, pair.true, pair.predicted)))

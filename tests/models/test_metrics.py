@@ -1,5 +1,7 @@
 """Every figure against scikit-learn or a count by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from sklearn.metrics import confusion_matrix as reference_matrix
 from models import metrics
 from models.evaluation import Evaluation
 from models.groups import GroupRule
+from models.tally import mean_scores_of_replicates
 
 NUM_CLASSES = 6
 COUNTS = (50, 30, 12, 8, 3, 1)
@@ -82,12 +85,58 @@ def test_a_groups_recall_is_the_mean_of_its_species() -> None:
         assert estimate.interval[0] <= estimate.value <= estimate.interval[1]
 
 
-def test_the_confusion_matrix_is_that_of_scikit_learn() -> None:
+def test_the_confusions_are_those_of_scikit_learn() -> None:
     probabilities, labels = _drawn(13)
-    predicted = probabilities.argmax(axis=1)
-    assert np.array_equal(
-        metrics.confusion_matrix(labels, predicted, NUM_CLASSES), reference_matrix(labels, predicted)
+    matrix = reference_matrix(labels, probabilities.argmax(axis=1))
+    found = {
+        (pair.true, pair.predicted): pair.num_images for pair in _evaluate(probabilities, labels).confusions
+    }
+    assert found == {
+        (f"species_{true}", f"species_{predicted}"): count
+        for (true, predicted), count in np.ndenumerate(matrix)
+        if true != predicted and count
+    }
+
+
+def test_a_groups_interval_is_that_of_images_drawn_anew_within_each_species() -> None:
+    probabilities, labels = _drawn(29, num_images=60)
+    right = probabilities.argmax(axis=1) == labels
+    members = [index for index, group in enumerate(GROUPS) if group == "tail"]
+    rng = np.random.default_rng(1)
+    means = [
+        np.mean([rng.choice(right[labels == index], (labels == index).sum()).mean() for index in members])
+        for _ in range(2000)
+    ]
+    drawn = mean_scores_of_replicates(
+        labels,
+        probabilities.argmax(axis=1),
+        np.array([[group == "tail" for group in GROUPS]]),
+        seed=0,
+        num=2000,
+    )["recall"]
+    assert drawn.mean() == pytest.approx(np.mean(means), abs=0.01)
+    assert drawn.std() == pytest.approx(np.std(means), rel=0.1)
+
+
+def test_twenty_thousand_species_are_evaluated_without_a_table_of_species_by_species() -> None:
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 20_000, (2, 5_000))
+    tracemalloc.start()
+    found = metrics.evaluate_predictions(
+        predicted,
+        np.full(len(labels), 0.5),
+        labels,
+        class_labels=[str(index) for index in range(20_000)],
+        training_counts=[1] * 20_000,
+        groups=["tail"] * 20_000,
+        split="test",
+        data_sha256="0" * 64,
+        num_bootstrap=3,
     )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.species) == 20_000
+    assert peak < 300_000_000  # a table of 8 bytes for each pair would be 3.2 GB
 
 
 def test_a_species_without_test_images_has_no_recall_rather_than_zero() -> None:
