@@ -11,7 +11,7 @@ FACTORS = (10, 50, 100, 200)
 CHECKS = Checks()
 
 
-def photos(num_classes: int = 12, each: int = 40) -> list[Sample]:
+def photos(num_classes: int = 12, each: int = 60) -> list[Sample]:
     """As many photos of each class, twenty of them to test on, three nights."""
     return [
         Sample(f"{c}/{k}", f"s{c:02d}", c * each + k, "test" if k < 20 else "train", session=f"{k % 3}")
