@@ -14,7 +14,7 @@ from app.services import registry
 from app.services.cost import Cost, cost_of
 from app.services.papers import Papers, papers_of
 from app.settings import Settings
-from app.web.dependencies import CurrentSettings, Session
+from app.web.dependencies import CurrentSettings, Reader, Session
 from app.web.registry import ModelName, ModelVersion
 from models.comparison import Comparison, compare
 
@@ -44,6 +44,7 @@ class Compared:
 
 @router.get("/{name}/versions/{version}/compare")
 async def compare_versions(
+    _caller: Reader,
     name: ModelName,
     version: ModelVersion,
     session: Session,

@@ -149,7 +149,15 @@ async def require_identify(caller: CurrentCaller, settings: CurrentSettings) -> 
     return caller if settings.public_identify else await require_scope("predict")(caller)
 
 
+async def require_reader(caller: CurrentCaller, settings: CurrentSettings) -> Caller:
+    """Everybody where identifying is public, else every account and every key, whatever its scopes."""
+    if caller.is_anonymous and not settings.public_identify:
+        raise LoginRequired("This needs a login or an API key.", headers={"WWW-Authenticate": "Bearer"})
+    return caller
+
+
 Identifier = Annotated[Caller, Depends(require_identify)]
+Reader = Annotated[Caller, Depends(require_reader)]
 Viewer = Annotated[Caller, Depends(require_role(Role.VIEWER))]
 Admin = Annotated[Caller, Depends(require_role(Role.ADMIN))]
 ApiAdmin = Annotated[Caller, Depends(require_scope("admin"))]

@@ -15,7 +15,8 @@ from app.services.answer_parts.species import AddedFrom, Evidence
 from app.services.archive import stream_zip
 from app.services.papers import papers_of, verify
 from app.services.registry import ModelSummary
-from app.web.dependencies import CurrentSettings, Session
+from app.settings import Settings
+from app.web.dependencies import CurrentSettings, Reader, Session
 from models.card import ModelCard
 from models.groups import Group
 from models.metrics import Evaluation
@@ -93,7 +94,7 @@ class SpeciesList(AnswerPart):
 
 
 @router.get("")
-async def list_models(session: Session, settings: CurrentSettings) -> Models:
+async def list_models(_caller: Reader, session: Session, settings: CurrentSettings) -> Models:
     """Every model, and which of its versions is deployed."""
     summaries = await registry.list_models(session)
     default = default_name(summaries, settings.default_model)
@@ -101,7 +102,9 @@ async def list_models(session: Session, settings: CurrentSettings) -> Models:
 
 
 @router.get("/{name}")
-async def get_model(name: ModelName, session: Session, settings: CurrentSettings) -> ModelDetail:
+async def get_model(
+    _caller: Reader, name: ModelName, session: Session, settings: CurrentSettings
+) -> ModelDetail:
     """One model with its versions."""
     summary = await registry.get_model(session, name)
     default = default_name(await registry.list_models(session), settings.default_model)
@@ -110,7 +113,9 @@ async def get_model(name: ModelName, session: Session, settings: CurrentSettings
 
 
 @router.get("/{name}/species")
-async def list_species(name: ModelName, session: Session, settings: CurrentSettings) -> SpeciesList:
+async def list_species(
+    _caller: Reader, name: ModelName, session: Session, settings: CurrentSettings
+) -> SpeciesList:
     """What the deployed version knows: each species with its group, training count and test figures."""
     summary = await registry.get_model(session, name)
     if summary.deployed is None:
@@ -134,7 +139,7 @@ async def list_species(name: ModelName, session: Session, settings: CurrentSetti
 
 @router.get("/{name}/versions/{version}")
 async def get_version(
-    name: ModelName, version: ModelVersion, session: Session, settings: CurrentSettings
+    _caller: Reader, name: ModelName, version: ModelVersion, session: Session, settings: CurrentSettings
 ) -> VersionDetail:
     """One version with its card."""
     summary = await registry.get_model(session, name)
@@ -145,7 +150,7 @@ async def get_version(
 
 @router.get("/{name}/versions/{version}/evaluation")
 async def get_evaluation(
-    name: ModelName, version: ModelVersion, session: Session, settings: CurrentSettings
+    _caller: Reader, name: ModelName, version: ModelVersion, session: Session, settings: CurrentSettings
 ) -> Evaluation:
     """Every figure of one version, by group and by species, with intervals."""
     row = await registry.get_version(session, name, version)
@@ -158,7 +163,7 @@ async def get_evaluation(
     responses={200: {"content": {"application/zip": {}}, "description": "The bundle's folder as a zip."}},
 )
 async def get_bundle(
-    name: ModelName, version: ModelVersion, session: Session, settings: CurrentSettings
+    _caller: Reader, name: ModelName, version: ModelVersion, session: Session, settings: CurrentSettings
 ) -> StreamingResponse:
     """The bundle, for tools that work without a network."""
     row = await registry.get_version(session, name, version)
@@ -167,10 +172,15 @@ async def get_bundle(
     headers = {
         "Content-Disposition": f'attachment; filename="{file_name}.zip"',
         "ETag": f'"{row.sha256}"',
-        "Cache-Control": "public, max-age=31536000, immutable",
+        "Cache-Control": f"{_caching(settings)}, max-age=31536000, immutable",
     }
     chunks = stream_zip(folder, file_name)
     return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+
+
+def _caching(settings: Settings) -> str:
+    """A cache between us and a reader must not give to others what is closed to them."""
+    return "public" if settings.public_identify else "private"
 
 
 def default_name(summaries: list[ModelSummary], wanted: str, with_model: str | None = None) -> str | None:

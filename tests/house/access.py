@@ -6,7 +6,7 @@ from typing import Any, get_args
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.web.dependencies import Admin, ApiAdmin, Viewer, require_identify
+from app.web.dependencies import Admin, ApiAdmin, Viewer, require_identify, require_reader
 
 CALLERS = ("anonymous", "viewer", "reviewer", "admin", "key predict", "key admin")
 EVERYBODY = frozenset(CALLERS)
@@ -24,6 +24,8 @@ GUARDS: Mapping[Callable[..., Any], frozenset[str]] = {
 }
 IDENTIFY_CLOSED = frozenset({"viewer", "reviewer", "admin", "key predict"})
 """Who may identify where LIGHTTRAP_PUBLIC_IDENTIFY is false; else everybody."""
+READ_CLOSED = EVERYBODY - {"anonymous"}
+"""Who may read of the models there; else everybody."""
 
 
 def api_routes(listed: Iterable[Any]) -> Iterator[APIRoute]:
@@ -41,13 +43,15 @@ def allowed(route: APIRoute, *, public_identify: bool) -> frozenset[str]:
     for call in _calls(route.dependant):
         if call is require_identify and not public_identify:
             callers &= IDENTIFY_CLOSED
+        if call is require_reader and not public_identify:
+            callers &= READ_CLOSED
         callers &= GUARDS.get(call, EVERYBODY)
     return callers
 
 
 def is_identify(route: APIRoute) -> bool:
     """Whether the route is open or closed by LIGHTTRAP_PUBLIC_IDENTIFY."""
-    return require_identify in _calls(route.dependant)
+    return not {require_identify, require_reader}.isdisjoint(_calls(route.dependant))
 
 
 def _calls(dependant: Dependant) -> list[Callable[..., Any]]:

@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -32,6 +33,19 @@ def beside_published(folder: Path, published_csv: Path) -> list[tuple[str, ...]]
         gaps = (fmean((lowest, highest)) - base, accuracy - ours[BASELINE])
         rows.append((f"`{name}`", there, f"{accuracy:.1f}", *(signed(gap) for gap in gaps)))
     return rows
+
+
+def beside_one_more_loss(kept: Path, lost: Path, recipes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Rows of photos and the test accuracy of each recipe in percent, mean over its seeds; last what the loss costs.
+
+    ``kept`` and ``lost`` hold the results of one comparison on the photos as they come, and encoded once more.
+    """
+    before, after = _accuracies(kept), _accuracies(lost)
+    return [
+        ("as they come", *(f"{before[recipe]:.1f}" for recipe in recipes)),
+        ("encoded once more", *(f"{after[recipe]:.1f}" for recipe in recipes)),
+        ("difference", *(signed(after[recipe] - before[recipe]) for recipe in recipes)),
+    ]
 
 
 def _accuracies(folder: Path) -> dict[str, float]:
