@@ -22,7 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from models.card import Name
 
@@ -263,10 +263,14 @@ def _with_password(url: str, file: Path) -> str:
 
 
 def _refuse_misspelt_settings() -> None:
-    """A name that is nearly a setting would be ignored in silence. Other names may belong to other tools."""
+    """A name that is nearly a setting would be ignored in silence. Other names may belong to other tools.
+
+    In ``.env`` as in the environment: the settings are read from both.
+    """
     known = [name.upper() for name in Settings.model_fields]
     lines = []
-    for name in sorted(os.environ):
+    in_file = {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}  # it lowers every name
+    for name in sorted(in_file.union(os.environ)):
         given = name.upper().removeprefix(PREFIX)
         if name.upper().startswith(PREFIX) and given not in known:
             near = get_close_matches(given, known, n=1, cutoff=0.7)

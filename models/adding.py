@@ -33,11 +33,19 @@ NO_RULE = (
 )
 
 
-class NameTaken(ValueError):
+class WrongField(ValueError):
+    """What is wrong with a species to add. ``field``: which of the things that were told of it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NameTaken(WrongField):
     """A name that is in the species list already. ``label``: under which label."""
 
-    def __init__(self, name: str, label: str) -> None:
-        super().__init__(f"{name} is in the species list already, as {label}")
+    def __init__(self, field: str, name: str, label: str) -> None:
+        super().__init__(field, f"{name} is in the species list already, as {label}")
         self.label = label
 
 
@@ -101,29 +109,28 @@ def species_taxon(
 ) -> Taxon:
     """The taxon of a species to add. Genus: first word of its name; family: that of the list's other species of it.
 
-    Raises ValueError for a name that is none, that the list has already, or whose lineage contradicts the list's.
+    Raises WrongField for a name that is none, that the list has already, or whose lineage contradicts the list's.
     """
     name = " ".join(name.split())
     words = name.split(" ")
     if not name.isprintable() or not 3 <= len(name) <= 100 or len(words) < 2 or not words[0][0].isupper():
-        raise ValueError(f"{name[:100]!r} is not a scientific name such as 'Achlya flavicornis'")
-    genus = genus or words[0]
-    if genus != words[0]:
-        raise ValueError(f"{name} is a name of the genus {words[0]}, not of {genus}")
-    if re.fullmatch(r"[A-Z][\w-]+", genus) is None or (
-        family is not None and re.fullmatch(r"[A-Z][\w-]+", family) is None
-    ):
-        raise ValueError("a genus or a family is one word with a capital, such as Achlya or Drepanidae")
+        raise WrongField("name", f"{name[:100]!r} is not a scientific name such as 'Achlya flavicornis'")
+    if genus and genus != words[0]:
+        raise WrongField("genus", f"{name} is a name of the genus {words[0]}, not of {genus}")
+    genus = words[0]
+    for where, word in (("name", genus), ("family", family)):
+        if word is not None and re.fullmatch(r"[A-Z][\w-]+", word) is None:
+            raise WrongField(
+                where, "a genus or a family is one word with a capital, such as Achlya or Drepanidae"
+            )
     families = {taxon.family for taxon in taxa if taxon.genus == genus and taxon.family}
     if family is not None and families and family not in families:
-        raise ValueError(f"the genus {genus} is in the family {min(families)} in this list, not in {family}")
+        raise WrongField(
+            "family", f"the genus {genus} is in the family {min(families)} in this list, not in {family}"
+        )
+    field = "label" if label else "name"
     label = label or label_of(name)
-    if not label.isprintable() or not 1 <= len(label) <= 200:
-        raise ValueError("a label has 1 to 200 printable characters")
-    for taxon in taxa:
-        same_name = (taxon.scientific_name or "").casefold() == name.casefold()
-        if same_name or taxon.label.casefold() == label.casefold():
-            raise NameTaken(name, taxon.label)
+    _check_free(taxa, name, label, field)
     return Taxon(
         label=label,
         scientific_name=name,
@@ -132,6 +139,17 @@ def species_taxon(
         genus=genus,
         family=family or (min(families) if len(families) == 1 else None),
     )
+
+
+def _check_free(taxa: Sequence[Taxon], name: str, label: str, field: str) -> None:
+    """Raises WrongField for a label that is none, and NameTaken. ``field``: what the label came from."""
+    if not label.isprintable() or not 1 <= len(label) <= 200:
+        raise WrongField(field, "a label has 1 to 200 printable characters")
+    for taxon in taxa:
+        if (taxon.scientific_name or "").casefold() == name.casefold():
+            raise NameTaken("name", name, taxon.label)
+        if taxon.label.casefold() == label.casefold():
+            raise NameTaken(field, name, taxon.label)
 
 
 def check_photos(base: Bundle, photo_sha256: Sequence[str]) -> None:
@@ -168,7 +186,6 @@ def with_species(
     photo_sha256: Sequence[str],
     *,
     version: str,
-    added_by: str,
     added_at: datetime,
 ) -> NextVersion:
     """The next version of ``base``: the same network and one more logit. embeddings: L2-normalised, [N, D].
@@ -185,14 +202,13 @@ def with_species(
         photo_sha256=tuple(photo_sha256),
         base_version=base.card.version,
         added_at=added_at,
-        added_by=added_by,
     )
     card = _card(base, taxon, prototype, version)
     return NextVersion(
         onnx=add_class(base.onnx, *row),
         card=card,
         evaluation=_evaluation(base.evaluation, card, prototype),
-        readme=_readme(base.readme, card, prototype),
+        readme=_readme(base, card, prototype),
         predictions=base.predictions,
         golden=None if base.golden is None else _golden(base.golden, row),
         neighbours=base.neighbours,
@@ -255,12 +271,20 @@ def _golden(old: Golden, row: Row) -> Golden:
     return replace(old, logits=np.hstack([old.logits, column_N1]).astype(np.float32))
 
 
-def _readme(old: str, card: ModelCard, prototype: Prototype) -> str:
-    heading, _, rest = old.partition("\n")
+def _readme(base: Bundle, card: ModelCard, prototype: Prototype) -> str:
+    heading, _, rest = _without_actors(base).partition("\n")
     title = heading.replace(prototype.base_version, card.version)
     taxon = card.taxa[-1]
     return (
-        f"{title}\n\n{_words(prototype, taxon.display_name)}, on {prototype.added_at:%Y-%m-%d} by "
-        f"{prototype.added_by}. It has no test photos. All figures below are those of version "
-        f"{prototype.base_version}, measured without it.\n{rest}"
+        f"{title}\n\n{_words(prototype, taxon.display_name)}, on {prototype.added_at:%Y-%m-%d}. It has no test photos. "
+        f"All figures below are those of version {prototype.base_version}, measured without it.\n{rest}"
     )
+
+
+def _without_actors(base: Bundle) -> str:
+    """The README without who added a species: older ones say it."""
+    text = base.readme
+    for each in base.card.prototypes:
+        when = f", on {each.added_at:%Y-%m-%d}"
+        text = text.replace(f"{when} by {each.added_by}. It has", f"{when}. It has")
+    return text

@@ -1,5 +1,6 @@
 """What a bundle says about itself. Values only: reading and writing files is ``models.bundle``'s."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -17,8 +18,18 @@ from models.views import Views
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 """A model's name: lower case, digits and single hyphens. Never a path."""
 
-Version = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")]
+_VERSION = r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$"
+Version = Annotated[str, StringConstraints(pattern=_VERSION)]
 """A version: major.minor.patch."""
+
+
+def is_version(text: str) -> bool:
+    """Whether it is a version such as 1.4.0.
+
+    >>> [is_version(text) for text in ("1.4.0", "1.0", "1.0.0\\n", "01.0.0")]
+    [True, False, False, False]
+    """
+    return re.fullmatch(_VERSION, text, re.ASCII) is not None
 
 
 def version_key(version: str) -> tuple[int, ...]:

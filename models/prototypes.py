@@ -62,14 +62,15 @@ class AddingRule(_Frozen):
 class Prototype(_Frozen):
     """A label of the species list that was added from photos, none of which is kept; their SHA-256 are.
 
-    ``base_version``: the version that it was added to.
+    ``base_version``: the version that it was added to. ``added_by``: on older cards alone, who added it. It is read and
+    not given on, neither to a reader nor to the next card: a card is public, and names of accounts are not.
     """
 
     label: str
     photo_sha256: Annotated[tuple[_Hash, ...], Field(min_length=1, max_length=MAX_PHOTOS)]
     base_version: str
     added_at: datetime
-    added_by: str
+    added_by: Annotated[str | None, Field(exclude=True)] = None
 
     @property
     def num_photos(self) -> int:

@@ -25,7 +25,7 @@ Photos = Annotated[
 
 def add_commands(model: typer.Typer) -> None:
     """Put the command beside the others of its group."""
-    example = 'python -m app model add-species european-moths --name "Achlya flavicornis" a.jpg b.jpg'
+    example = 'python -m app model add-species european-moths --name "Falcaria lacertinaria" a.jpg b.jpg'
     model.command("add-species", epilog=f"Example: {example}")(model_add_species)
 
 

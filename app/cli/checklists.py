@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.cli.session import AsJson, command_settings, operator, with_session
 from app.db.checklist_table import ChecklistRow
 from app.services import checklists
-from app.services.checklists import Checked, Draft
+from app.services.checklists import Checked, Draft, Replaces
 from app.web.checklists import entry_of, make_place
 from models.checklist import MAX_BYTES
 from models.target_prior import UNLISTED
@@ -50,7 +50,8 @@ def add(
     async def act(session: AsyncSession) -> tuple[ChecklistRow | None, Checked]:
         if dry_run:
             return None, await checklists.check(session, settings, model, draft)
-        return await checklists.add(session, settings, model, draft, actor=operator(), replace=replace)
+        ends: Replaces = "whatever" if replace else "nothing"
+        return await checklists.add(session, settings, model, draft, actor=operator(), replaces=ends)
 
     row, checked = with_session(act)
     _show(model, checked)

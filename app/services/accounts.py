@@ -57,6 +57,16 @@ class Caller:
         """
         return self.role is not None and _RANKS[self.role] >= _RANKS[role]
 
+    def sees_sighting_of(self, user_id: UUID | None) -> bool:
+        """Whether time and place of an identification are for this caller: of its own ones, or for a reviewer of all.
+
+        ``user_id``: the account that asked; None: none did, and who has no account cannot be told from others.
+
+        >>> Caller(role=Role.REVIEWER).sees_sighting_of(None), Caller().sees_sighting_of(None)
+        (True, False)
+        """
+        return self.has_role(Role.REVIEWER) or (user_id is not None and self.user_id == user_id)
+
     def may(self, scope: str) -> bool:
         """Whether a key's scopes, or an account's role, cover this scope.
 

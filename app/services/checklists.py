@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import unicodedata
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -27,6 +28,9 @@ MAX_NAME, MAX_LISTS = 100, 200
 NO_LIST, ANY_LIST = "none", "auto"
 RESERVED = (NO_LIST, ANY_LIST)
 """What a request says instead of a name."""
+
+Replaces = UUID | Literal["nothing", "whatever"]
+"""The list that a new one of its name may end: the one that somebody looked at, or none, or whichever is in use."""
 
 
 @dataclass(frozen=True)
@@ -126,21 +130,18 @@ def list_name(name: str) -> str:
 
 
 async def add(
-    session: AsyncSession, settings: Settings, model: str, draft: Draft, *, actor: str, replace: bool
+    session: AsyncSession, settings: Settings, model: str, draft: Draft, *, actor: str, replaces: Replaces
 ) -> tuple[ChecklistRow, Checked]:
-    """Keep a list and use it from now on; one of the same name ends where ``replace`` says so.
+    """Keep a list and use it from now on; one of the same name ends where ``replaces`` says so.
 
-    Raises what ``check`` raises, and Conflict for a name that is in use or too many lists.
+    Raises what ``check`` raises, and Conflict for a name that is in use, another list in use than was to be replaced,
+    or too many lists.
     """
     checked = await check(session, settings, model, draft)
     await lock_database(session)
     in_use = await checklists.of_model(session, model)
     before = next((row for row in in_use if row.name == checked.name), None)
-    if before is not None and not replace:
-        raise Conflict(
-            f"There is a list named {checked.name!r} for {model} already, of {before.created_at:%Y-%m-%d}; say that "
-            "it is to be replaced, or take another name."
-        )
+    _check_replaced(model, checked.name, before, replaces)
     if before is None and len(in_use) >= MAX_LISTS:
         raise Conflict(f"{model} has {MAX_LISTS} lists, the most that are kept in use; delete one first.")
     if before is not None:
@@ -150,6 +151,18 @@ async def add(
     await session.flush()
     log.info("checklist added", model=model, list=row.name, revision=row.revision, actor=actor)
     return row, checked
+
+
+def _check_replaced(model: str, name: str, before: ChecklistRow | None, replaces: Replaces) -> None:
+    """Raises Conflict where the list in use is not the one that was looked at."""
+    if replaces == "whatever" or (before.id if before else "nothing") == replaces:
+        return
+    if before is None:
+        raise Conflict(f"The list named {name!r} that was to be replaced is not in use any more. Look again.")
+    raise Conflict(
+        f"There is a list named {name!r} for {model} already: revision {before.revision}, added by {before.created_by} "
+        f"on {before.created_at:%Y-%m-%d}. Look at it, then say that it is to be replaced, or take another name."
+    )
 
 
 async def _row(session: AsyncSession, model: str, draft: Draft, checked: Checked, actor: str) -> ChecklistRow:

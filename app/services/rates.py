@@ -10,14 +10,23 @@ from limits.aio.strategies import FixedWindowRateLimiter
 
 from app.errors import TooManyRequests
 
+ACCOUNT_TIMES = 10
+"""Log-ins at one account from all addresses together, as a multiple of those from one address.
+
+One address must not be able to use them up, or any stranger locks any account (OWASP, Authentication Cheat Sheet); and
+who guesses from many addresses has to come to an end.
+"""
+
 
 class RateLimit:
     """One rate, such as ten log-ins a minute, for each of several subjects (an address, an account)."""
 
-    def __init__(self, storage: Storage, name: str, rate: str) -> None:
+    def __init__(self, storage: Storage, name: str, rate: str, *, times: int = 1) -> None:
+        """``times``: how many times as often as ``rate`` says."""
         self._limiter = FixedWindowRateLimiter(storage)
         self._name = name
-        self._rate: RateLimitItem = parse(rate)
+        item = parse(rate)
+        self._rate: RateLimitItem = type(item)(item.amount * times, item.multiples)
 
     async def hit(self, *subjects: str) -> None:
         """Count one try of each subject. Raises TooManyRequests when one has had too many."""

@@ -100,12 +100,21 @@ def _runs_already(present: ShadowRow) -> Conflict:
     )
 
 
-async def stop(session: AsyncSession, model: str, actor: str, reason: str) -> ShadowEventRow:
-    """End a model's shadow. What it answered is kept. Raises NotFound, InvalidField, or Conflict where none runs."""
+async def stop(
+    session: AsyncSession, model: str, actor: str, reason: str, *, version: str | None = None
+) -> ShadowEventRow:
+    """End a model's shadow. What it answered is kept. ``version``: the one that was looked at; None: whichever runs.
+
+    Raises NotFound, InvalidField, or Conflict where none runs, or another than that.
+    """
     await get_model(session, model)
     _check_reason(reason)
     present = await shadows.of_model(session, model)
     if present is not None:
+        if version not in (None, present.version):
+            raise Conflict(
+                f"{present.version} is in the shadow now, not {version}: somebody was faster. Look again."
+            )
         event = _event(present, ShadowEventKind.STOPPED, actor, reason.strip())
         if await shadows.stop(session, model, present.version, event):
             log.info("shadow stopped", model=model, version=present.version)

@@ -12,6 +12,10 @@ from models.metrics import evaluate_predictions
 from models.predictions import Prediction
 
 
+class NoResult(Exception):
+    """Why a trial ends without a result, in words for whoever asked for it."""
+
+
 class Named(NamedTuple):
     """The first name that a version gave a photo, and its probability."""
 
@@ -55,11 +59,11 @@ def load(lines: Iterable[str]) -> list[Judged]:
 
 
 def result_of(judged: Sequence[Judged], new: ModelCard, old: ModelCard) -> Comparison:
-    """How the versions differ on these photos. Raises ValueError where no photo's label is known to both."""
+    """How the versions differ on these photos. Raises NoResult where no photo's label is known to both."""
     named = [each for each in judged if each.new is not None and each.old is not None]
     both = {taxon.label for taxon in new.taxa} & {taxon.label for taxon in old.taxa}
     if not any(each.label in both for each in named):
-        raise ValueError("none of the photos could be decoded and has a label that both versions know")
+        raise NoResult("None of the photos could be decoded and has a label that both versions know.")
     candidate = _measured([(each, each.new) for each in named if each.new], new)
     reference = _measured([(each, each.old) for each in named if each.old], old)
     return compare(candidate, reference)

@@ -28,9 +28,9 @@ from app.services.papers import read_registered
 from app.services.photo_set import LabelledPhoto, read_photo, read_set
 from app.services.registry import get_version
 from app.services.trial import PROGRESS, SET, drop_folder, folder_of
-from app.services.trial_result import Judged, Named, dump, load, result_of
+from app.services.trial_result import Judged, Named, NoResult, dump, load, result_of
 from app.settings import Settings
-from models.bundle import Bundle
+from models.bundle import Bundle, BundleError
 from models.card import ModelCard
 from models.comparison import Comparison
 
@@ -111,7 +111,7 @@ class Trialling:
         except _Over:
             log.info("trial ended by somebody", trial=str(row.id))
         except Exception as error:  # the worker's boundary: whatever it is, the trial must end, and say why
-            detail = error.detail if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
+            detail = _told(error)
             log.error("trial failed", trial=str(row.id), fault=detail)
             async with self.sessions() as session:
                 ended = {"state": TrialState.FAILED, "detail": detail[:1000], "finished_at": utc_now()}
@@ -194,10 +194,17 @@ class Trialling:
                 yield Judged(place, sha256, photo.label, *(named or (None, None)))
 
 
+def _told(error: Exception) -> str:
+    """Why a trial failed: our own sentence; the kind of an error, too, that nobody foresaw."""
+    if isinstance(error, AppError):
+        return error.detail
+    return str(error) if isinstance(error, (NoResult, BundleError)) else f"{type(error).__name__}: {error}"
+
+
 def _begin(folder: Path) -> list[Judged]:
     """What was named before this start.
 
-    Raises RuntimeError where it was begun too often without getting any further: a photo or a version may end the
+    Raises NoResult where it was begun too often without getting any further: a photo or a version may end the
     process that runs it, each time. A large set may well see more starts of the service.
     """
     progress, starts = folder / PROGRESS, folder / "starts"
@@ -205,7 +212,7 @@ def _begin(folder: Path) -> list[Judged]:
     with starts.open("a") as file:
         file.write(f"{len(done)}\n")
     if starts.read_text().splitlines().count(str(len(done))) > MAX_STARTS:
-        raise RuntimeError(f"it was begun {MAX_STARTS} times, and the service ended each time before it did")
+        raise NoResult(f"It was begun {MAX_STARTS} times, and the service ended each time before it did.")
     return done
 
 

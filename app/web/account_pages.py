@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.errors import AppError
 from app.services import members, password_change
 from app.services.accounts import MAX_PASSWORD, MIN_PASSWORD, Caller
-from app.web.accounts import limit_password
+from app.web.accounts import limit_confirmation
 from app.web.dependencies import LoginRate, PasswordHashes, Session, Viewer
 from app.web.forms import check_form
 from app.web.rendering import render
@@ -57,7 +57,7 @@ async def change_password(
 ) -> Response:
     """Take another password. Every other login of the account ends with it."""
     check_form(request, form.form_token)
-    await limit_password(request, rate, caller.actor)
+    await limit_confirmation(rate, caller)
     try:
         await password_change.change_password(session, passwords, caller, form.password, form.new_password)
     except AppError as refused:

@@ -13,7 +13,15 @@ from app.errors import Forbidden, InvalidField, LoginRequired
 from app.services import accounts
 from app.services.accounts import FRESH_LOGIN, MIN_PASSWORD, Passwords
 from app.services.rates import RateLimit
-from app.web.dependencies import CurrentCaller, CurrentSettings, LoginRate, PasswordHashes, Session, SetupRate
+from app.web.dependencies import (
+    AccountRate,
+    CurrentCaller,
+    CurrentSettings,
+    LoginRate,
+    PasswordHashes,
+    Session,
+    SetupRate,
+)
 from app.web.forms import check_form, form_cookie, keep_form, login_cookie, own_path, set_cookie, start_form
 from app.web.rendering import render
 from app.web.views import LoginView, SetupView
@@ -60,18 +68,21 @@ async def login(
     settings: CurrentSettings,
     passwords: PasswordHashes,
     rate: LoginRate,
+    account_rate: AccountRate,
     form: Annotated[LoginForm, Form()],
 ) -> Response:
     """Check name and password, and begin a login."""
     check_form(request, form.form_token)
-    await limit_password(request, rate, form.name)
+    # The address first: what it may not try any more does not count for the account either.
+    await rate.hit(address_subject(request))
+    await account_rate.hit(account_subject(form.name))
     try:
         user = await accounts.log_in(session, passwords, form.name, form.password)
     except LoginRequired as refused:
         return _login_page(
             request, next_path=own_path(form.next), name=form.name, error=refused.detail, status_code=401
         )
-    await rate.forget(account_subject(form.name))
+    await account_rate.forget(account_subject(form.name))
     return await logged_in(
         request, session, user, timedelta(hours=settings.session_hours), own_path(form.next)
     )
@@ -125,9 +136,12 @@ async def setup(
     return await logged_in(request, session, user, timedelta(hours=settings.session_hours), "/")
 
 
-async def limit_password(request: Request, rate: RateLimit, name: str) -> None:
-    """Count a try at a password, for its address and its account. Raises TooManyRequests."""
-    await rate.hit(address_subject(request), account_subject(name))
+async def limit_confirmation(rate: RateLimit, caller: accounts.Caller) -> None:
+    """Count a try at the password inside a login. Raises TooManyRequests.
+
+    For the login alone: who has not got it cannot use its tries up, and who stole it gets no more from elsewhere.
+    """
+    await rate.hit(f"login {caller.login_sha256}")
 
 
 def address_subject(request: Request) -> str:
@@ -141,7 +155,6 @@ def account_subject(name: str) -> str:
 
 
 async def confirm_password(
-    request: Request,
     session: AsyncSession,
     passwords: Passwords,
     rate: RateLimit,
@@ -150,7 +163,7 @@ async def confirm_password(
 ) -> accounts.Caller:
     """Let a fresh login, a key, or a login with the right password through. Raises PasswordRequired."""
     if password and caller.user_id is not None:
-        await limit_password(request, rate, caller.actor)
+        await limit_confirmation(rate, caller)
     return await accounts.confirm(session, passwords, caller, password)
 
 

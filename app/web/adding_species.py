@@ -29,8 +29,8 @@ class SpeciesForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[Name, Field(description="Scientific name, such as Achlya flavicornis.")] = ""
-    label: Annotated[Name, Field(description="Default: from the name, such as achlya_flavicornis.")] = ""
+    name: Annotated[Name, Field(description="Scientific name, such as Falcaria lacertinaria.")] = ""
+    label: Annotated[Name, Field(description="Default: from the name, such as falcaria_lacertinaria.")] = ""
     genus: Annotated[Name, Field(description="Default: the first word of the name.")] = ""
     family: Annotated[Name, Field(description="Default: that of the list's other species of the genus.")] = ""
     vernacular_name: Name = ""

@@ -91,7 +91,7 @@ async def promote(
     """Deploy a version. When that is refused the page says why and keeps what was written."""
 
     async def act() -> None:
-        confirmed = await confirm_password(request, session, passwords, rate, caller, form.password or None)
+        confirmed = await confirm_password(session, passwords, rate, caller, form.password or None)
         await deploy(session, settings, deployer, _wanted(form, confirmed, PromotionKind.PROMOTION))
 
     return await _acted(request, caller, session, settings, form, act)
@@ -111,7 +111,7 @@ async def rollback(
     """Take the last promotion back. The gate refuses no rollback."""
 
     async def act() -> None:
-        confirmed = await confirm_password(request, session, passwords, rate, caller, form.password or None)
+        confirmed = await confirm_password(session, passwords, rate, caller, form.password or None)
         wanted = _wanted(form, confirmed, PromotionKind.ROLLBACK)
         await promotion.check_rollback(session, wanted)
         await deploy(session, settings, deployer, wanted)

@@ -12,7 +12,7 @@ from app.errors import InvalidField, UnreadableRequest
 from app.services import checklists
 from app.services.active_checklists import ActiveChecklists
 from app.services.answer_parts.base import AnswerPart
-from app.services.checklists import Checked, Draft
+from app.services.checklists import Checked, Draft, Replaces
 from app.web.dependencies import ApiAdmin, CurrentSettings, Session, after_commit
 from app.web.registry import ModelName
 from models.place import Place
@@ -83,12 +83,20 @@ class ChecklistParameters(BaseModel):
         float, Field(description="How likely what is not listed is held, beside what is; 0: never.")
     ] = UNLISTED
     replace: Annotated[bool, Field(description="Ends the list of this name that is in use.")] = False
+    replaces: Annotated[
+        UUID | None, Field(description="Ends the list of this id, and no other: 409 where another is in use.")
+    ] = None
     dry_run: Annotated[bool, Field(description="Says what would match, and keeps nothing.")] = False
 
     def draft(self, data: bytes) -> Draft:
         """The list to check or to add. Raises InvalidField."""
         place = make_place(self.decimal_latitude, self.decimal_longitude, self.radius_km)
         return Draft(self.checklist, data, place, self.unlisted_weight)
+
+    @property
+    def ends(self) -> Replaces:
+        """Which list this one may end."""
+        return self.replaces or ("whatever" if self.replace else "nothing")
 
 
 @router.get("/{name}/checklists")
@@ -120,7 +128,7 @@ async def add_checklist(
     if parameters.dry_run:
         return _added(None, await checklists.check(session, settings, name, draft))
     row, checked = await checklists.add(
-        session, settings, name, draft, actor=caller.actor, replace=parameters.replace
+        session, settings, name, draft, actor=caller.actor, replaces=parameters.ends
     )
     forget_after_commit(request, session)
     return _added(row, checked)

@@ -1,6 +1,6 @@
 """``/admin/checklists``: checklists by place and season, for admins. A list is looked at before it is kept."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
@@ -53,7 +53,15 @@ class ChecklistForm(BaseModel):
             _number("radius_km", self.radius_km),
         )
         unlisted = _number("unlisted", self.unlisted)
-        return Draft(self.checklist, self.csv.encode(), place, UNLISTED if unlisted is None else unlisted)
+        # A browser sends a text's lines with CRLF: a list of many lines near the limit would then be over it.
+        rows = self.csv.replace("\r\n", "\n").encode()
+        return Draft(self.checklist, rows, place, UNLISTED if unlisted is None else unlisted)
+
+
+class AddForm(ChecklistForm):
+    """A list that was looked at. ``replaces``: the id of the list in use that the page said it would replace."""
+
+    replaces: UUID | Literal["nothing"] = "nothing"
 
 
 class PreviewForm(ChecklistForm):
@@ -111,12 +119,14 @@ async def add(
     caller: Admin,
     session: Session,
     settings: CurrentSettings,
-    form: Annotated[ChecklistForm, Form()],
+    form: Annotated[AddForm, Form()],
 ) -> Response:
-    """Keep a list that was looked at, in place of the one of the same name."""
+    """Keep a list that was looked at, in place of the one of the same name that was shown."""
     check_form(request, form.form_token)
     try:
-        await checklists.add(session, settings, form.model, form.draft(), actor=caller.actor, replace=True)
+        await checklists.add(
+            session, settings, form.model, form.draft(), actor=caller.actor, replaces=form.replaces
+        )
     except AppError as refused:
         return await _page(request, session, form.model, draft=form.kept, refused=refused)
     forget_after_commit(request, session)

@@ -53,6 +53,7 @@ class PreviewView:
     more_unmatched: str | None
     notes: tuple[str, ...]
     replaces: str | None
+    replaces_id: str
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def preview_view(checked: Checked, in_use: Sequence[ChecklistRow]) -> PreviewVie
         notes=checked.notes,
         replaces=None
         if before is None
-        else f"It will replace the list of this name, added by {before.created_by}.",
+        else f"It will replace revision {before.revision} of the list of this name, added by {before.created_by}.",
+        replaces_id=str(before.id) if before else "nothing",
     )
 
 

@@ -60,8 +60,14 @@ async def get_passwords(request: Request) -> Passwords:
 
 
 async def get_login_rate(request: Request) -> RateLimit:
-    """How often a password may be tried."""
+    """How often a password may be tried from one address, or inside one login."""
     rate: RateLimit = request.app.state.login_rate
+    return rate
+
+
+async def get_account_rate(request: Request) -> RateLimit:
+    """How often a log-in at one account may be tried, from all addresses together."""
+    rate: RateLimit = request.app.state.account_rate
     return rate
 
 
@@ -84,6 +90,7 @@ SessionFactory = Annotated[Sessions, Depends(get_sessions)]
 CurrentSettings = Annotated[Settings, Depends(get_settings)]
 PasswordHashes = Annotated[Passwords, Depends(get_passwords)]
 LoginRate = Annotated[RateLimit, Depends(get_login_rate)]
+AccountRate = Annotated[RateLimit, Depends(get_account_rate)]
 SetupRate = Annotated[RateLimit, Depends(get_setup_rate)]
 CurrentDeployer = Annotated[Deployer, Depends(get_deployer)]
 

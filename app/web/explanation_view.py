@@ -27,6 +27,10 @@ _AGAINST = (
     "It rules out what the photo shows, so no species is named by it. The percentages of the species below take the "
     "list into account all the same; a percentage above them does not."
 )
+_UNTOLD = (
+    "It says which species to expect. Which list it is and why it holds would tell where and when the photo was taken: "
+    "that is in the answer that was sent back to whoever sent the photo, and shown to their account."
+)
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,16 @@ class ExplanationView:
     nearest_note: str
 
 
-def checklist_use_view(use: ChecklistUse | None) -> ChecklistUseView | None:
-    """The list of an answer in words; None where none held."""
+def checklist_use_view(use: ChecklistUse | None, *, with_sighting: bool) -> ChecklistUseView | None:
+    """The list of an answer in words; None where none held. ``with_sighting``: with its name, place and week, which say
+    where and when the photo was taken.
+    """
     if use is None:
         return None
-    changed = use.top_before.label != use.top_after.label
     return ChecklistUseView(
-        heading=f"Checklist {use.name}, {_BASIS[use.basis]}",
-        changed=changed,
-        reason=use.reason,
+        heading=f"Checklist {use.name}, {_BASIS[use.basis]}" if with_sighting else "A checklist was used",
+        changed=use.top_before.label != use.top_after.label,
+        reason=use.reason if with_sighting else _UNTOLD,
         caution=(_AGAINST if use.contradicts_photo else _WITH) if use.applied else "",
     )
 

@@ -32,6 +32,8 @@ PHOTO_WARNINGS = {
     "blurred": "is blurred",
 }
 
+AT_ODDS = "The photos do not agree on the time or the place: they may not show one animal."
+
 
 @dataclass(frozen=True)
 class PhotoView:
@@ -101,9 +103,17 @@ class PlateView(IdentificationView):
 
 
 def identification_view(
-    answer: IdentifyAnswer, known: Mapping[str, TaxonName], group_rule: str, *, fragment: bool = False
+    answer: IdentifyAnswer,
+    known: Mapping[str, TaxonName],
+    group_rule: str,
+    *,
+    fragment: bool = False,
+    with_sighting: bool = False,
 ) -> IdentificationView:
-    """View of an answer. ``known``: names of the species list, for labels that the answer only mentions."""
+    """View of an answer. ``known``: names of the species list, for labels that the answer only mentions.
+
+    ``with_sighting``: with what request and photos say of time and place, for who ``sees_sighting_of`` it.
+    """
     candidates = tuple(_candidate(prediction, known) for prediction in answer.predictions)
     named = answer.decision.kind == "species"
     contradicted = answer.checklist is not None and answer.checklist.contradicts_photo
@@ -118,7 +128,7 @@ def identification_view(
         version=answer.model.version,
         epoch=answer.model.epoch,
         photos=_photos(answer, name.text),
-        photo_notes=(*_photo_notes(answer.images), *answer.disagreements),
+        photo_notes=(*_photo_notes(answer.images), *_disagreements(answer, with_sighting)),
         standing=_standing(answer.decision),
         eyebrow=_eyebrow(answer.decision),
         name=name,
@@ -139,7 +149,7 @@ def identification_view(
             best=answer.predictions[0].probability if answer.predictions else None,
         ),
         group_rule=group_rule,
-        checklist=checklist_use_view(answer.checklist),
+        checklist=checklist_use_view(answer.checklist, with_sighting=with_sighting),
         explanation=explanation_view(answer, known),
         announcement=_announcement(answer.decision, name),
     )
@@ -181,6 +191,10 @@ def _photo_notes(images: tuple[ImageAnswer, ...]) -> tuple[str, ...]:
         for position, image in enumerate(images, start=1)
         for warning in image.warnings
     )
+
+
+def _disagreements(answer: IdentifyAnswer, with_sighting: bool) -> tuple[str, ...]:
+    return answer.disagreements if with_sighting else (AT_ODDS,) * bool(answer.disagreements)
 
 
 def _heading(decision: DecisionAnswer) -> TaxonName:

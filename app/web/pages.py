@@ -1,5 +1,6 @@
 """``/`` and what was identified: read the query, ask, render. The form works without JavaScript too."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +18,7 @@ from app.services.accounts import Caller
 from app.services.answers import IdentifyAnswer
 from app.services.papers import papers_of
 from app.settings import Settings
+from app.web.answering import Outcome
 from app.web.dependencies import CurrentCaller, CurrentSettings, Identifier, Session
 from app.web.forms import check_origin
 from app.web.identification_view import identification_record, identification_view
@@ -26,8 +28,15 @@ from app.web.predict_parameters import read_parameters
 from app.web.rate_limit import subject_of
 from app.web.rendering import render, render_fragment
 from app.web.strict import refuse_unknown
-from app.web.uploads import UploadLimits, read_upload
-from app.web.views import IdentificationsView, IdentifyView, ModelChoice
+from app.web.uploads import SentPhoto, UploadLimits, read_upload
+from app.web.views import (
+    IdentificationRecord,
+    IdentificationsView,
+    IdentifyView,
+    ModelChoice,
+    PartlyAnsweredView,
+    UnansweredPhoto,
+)
 from models.card import ModelCard
 
 PAGE_SIZE = 24
@@ -66,6 +75,7 @@ async def identify_page(
     view = IdentifyView(
         models=model_choices(request.app.state.engine, model),
         may_identify=settings.public_identify or caller.may("predict"),
+        max_photo_bytes=settings.max_photo_bytes,
         max_photo_megabytes=settings.max_photo_bytes // 1_000_000,
         max_photo_megapixels=settings.max_photo_pixels // 1_000_000,
         max_photos=MAX_PHOTOS,
@@ -87,7 +97,7 @@ async def identify_by_form(
         limits = UploadLimits(settings.max_batch_photos, settings.max_photo_bytes)
         upload = await read_upload(request, limits, reservation.grow)
         refuse_unknown((name for name, _ in upload.fields), FORM_FIELDS, "form field")
-        photos = [photo.data for photo in upload.photos if photo.data]  # a field left empty is sent as b""
+        photos = [photo for photo in upload.photos if photo.data]  # a field left empty is sent as b""
         together = ("together", "true") in upload.fields
         animals = _animals(photos, together)
         told = [(name, value) for name, value in upload.fields if name in ASKED_FIELDS and value]
@@ -96,15 +106,36 @@ async def identify_by_form(
         if len(asked) == 1:
             answer = IdentifyAnswer.model_validate_json(await answers.one(asked[0]))
             return RedirectResponse(f"/identifications/{answer.id}", 303)
-        await rate.hit(subject_of(caller, request), cost=len(asked) - 1)
-        for outcome in await answers.many(asked):
-            if isinstance(outcome, AppError):
-                raise outcome
+        await rate.hit(subject_of(caller, request), cost=len(asked), counted=1)
+        outcomes = await answers.many(asked)
+    if any(isinstance(outcome, AppError) for outcome in outcomes):
+        return _partly_answered(request, photos, outcomes)
     return RedirectResponse("/identifications", 303)
 
 
-def _animals(photos: list[bytes], together: bool) -> list[tuple[bytes, ...]]:
+def _partly_answered(request: Request, photos: Sequence[SentPhoto], outcomes: Sequence[Outcome]) -> Response:
+    """What was saved, and each photo that got no answer by its name: none of it may be lost among the others."""
+    refused = [outcome for outcome in outcomes if isinstance(outcome, AppError)]
+    num = len(outcomes) - len(refused)
+    view = PartlyAnsweredView(
+        title=f"{num or 'None'} of {len(outcomes)} photos {'has' if num == 1 else 'have'} an answer",
+        records=tuple(_record(outcome) for outcome in outcomes if isinstance(outcome, str)),
+        unanswered=tuple(
+            UnansweredPhoto(photo.filename or f"photo {number}", outcome.detail)
+            for number, (photo, outcome) in enumerate(zip(photos, outcomes, strict=True), start=1)
+            if isinstance(outcome, AppError)
+        ),
+    )
+    return render(request, view) if num else render(request, view, refused=refused[0])
+
+
+def _record(saved: str) -> IdentificationRecord:
+    return identification_record(IdentifyAnswer.model_validate_json(saved))
+
+
+def _animals(sent: Sequence[SentPhoto], together: bool) -> list[tuple[bytes, ...]]:
     """Photos by animal. Raises InvalidField for none, or too many of one animal."""
+    photos = [photo.data for photo in sent]
     if not photos:
         raise InvalidField.of("image", "choose at least one photo")
     if together and len(photos) > MAX_PHOTOS:
@@ -131,12 +162,10 @@ async def identifications_page(
     )
     shown = rows[:PAGE_SIZE]
     view = IdentificationsView(
-        records=tuple(
-            identification_record(IdentifyAnswer.model_validate_json(row.response)) for row in shown
-        ),
+        records=tuple(_record(row.response) for row in shown),
         newer_url="/identifications" if above else None,
         older_url=f"/identifications?before={shown[-1].id}" if len(rows) > PAGE_SIZE else None,
-        whose=_whose(caller),
+        lede=f"{_whose(caller)}, newest first.",
     )
     return render(request, view)
 
@@ -151,7 +180,7 @@ def _whose(caller: Caller) -> str:
 async def identification_page(
     request: Request,
     identification_id: UUID,
-    _caller: Identifier,
+    caller: Identifier,
     session: Session,
     settings: CurrentSettings,
     fragment: Annotated[bool, Query()] = False,
@@ -167,6 +196,7 @@ async def identification_page(
         names_by_label(card.taxa) if card else {},
         card.group_rule.sentence() if card else "",
         fragment=fragment,
+        with_sighting=caller.sees_sighting_of(row.user_id),
     )
     return render_fragment(view) if fragment else render(request, view)
 

@@ -94,7 +94,7 @@ async def predict_batch(
         parameters = read_parameters(request.query_params.multi_items(), upload.fields)
         photos = _at_least_one(upload)
         if len(photos) > 1:
-            headers = await rate.hit(subject, cost=len(photos) - 1)
+            headers = await rate.hit(subject, cost=len(photos), counted=1)
         asked = [replace(parameters.request((photo.data,)), caller=caller) for photo in photos]
         if idempotency_key is not None:
             body_sha256 = parameters.body_sha256([photo.data for photo in photos])

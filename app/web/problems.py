@@ -1,7 +1,7 @@
 """A refusal as RFC 9457 ``application/problem+json``, or as a page where a browser asks for one."""
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -21,6 +21,7 @@ from app.errors import (
     UnreadableRequest,
 )
 from app.web.field_faults import invalid_fields
+from app.web.forms import own_origin, own_path
 from app.web.rendering import render
 from app.web.views import ProblemExplainedView, ProblemField, ProblemView
 
@@ -112,7 +113,7 @@ def problem_response(
     if not wants_page(request):
         document = problem_document(error, instance=request.url.path, request_id=request_id(request))
         return JSONResponse(document, error.status, all_headers, media_type=MEDIA_TYPE)
-    login_url = f"/login?next={quote(_here(request))}" if isinstance(error, LoginRequired) else None
+    login_url = f"/login?next={quote(_after_login(request))}" if isinstance(error, LoginRequired) else None
     if login_url and request.method == "GET":
         return RedirectResponse(login_url, 303, headers={"Vary": "Accept"})
     view = ProblemView(
@@ -180,5 +181,15 @@ def _weight(accept: str, media_type: str) -> float:
     return 0.0
 
 
-def _here(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+def _after_login(request: Request) -> str:
+    """The page that was asked for, or the page of the form that was sent: its own address may take no GET."""
+    if request.method == "GET":
+        return _path(request.url.path, request.url.query)
+    page = urlsplit(request.headers.get("referer", ""))
+    if f"{page.scheme}://{page.netloc}".lower() != own_origin(request):
+        return "/"
+    return own_path(_path(page.path, page.query))
+
+
+def _path(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path

@@ -119,7 +119,7 @@ async def promote(
     409 ``promotion-refused`` says what would get worse; ``override`` with a reason promotes it all the same. 409
     ``stale-epoch`` says who did what meanwhile.
     """
-    caller = await confirm_password(request, session, passwords, rate, caller, wanted.password)
+    caller = await confirm_password(session, passwords, rate, caller, wanted.password)
     given = wanted.model_dump(include={"version", "expected_epoch", "reason", "override"})
     row = await deploy(session, settings, deployer, Wanted(model=name, actor=caller.actor, **given))
     return Promotion.model_validate(row)
@@ -138,7 +138,7 @@ async def rollback(
     rate: LoginRate,
 ) -> Promotion:
     """Take the last promotion back: deploy the version before it, at a new epoch. The gate refuses no rollback."""
-    caller = await confirm_password(request, session, passwords, rate, caller, wanted.password)
+    caller = await confirm_password(session, passwords, rate, caller, wanted.password)
     back = Wanted(
         model=name,
         version=await promotion.rollback_target(session, name, wanted.expected_epoch),

@@ -11,7 +11,7 @@ from fastapi import Request
 from limits import parse
 from limits.aio.storage import Storage
 
-from app.errors import TooManyRequests
+from app.errors import InvalidField, TooManyRequests
 from app.services.accounts import Caller
 
 
@@ -25,23 +25,59 @@ class CallerRate:
         self._amount = limit.amount
         self._window_s = limit.get_expiry()
 
-    async def hit(self, subject: str, cost: int = 1) -> dict[str, str]:
-        """Count ``cost`` identifications of a caller; the headers of the answer. Raises TooManyRequests."""
-        key = f"{self._name}/{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
-        used = await self._storage.incr(key, self._window_s, cost)
+    async def hit(self, subject: str, cost: int = 1, *, counted: int = 0) -> dict[str, str]:
+        """Count ``cost`` identifications of a caller, ``counted`` of them before; the headers of the answer.
+
+        What is refused costs nothing: ``counted`` is given back. Raises TooManyRequests, or InvalidField for more than
+        the whole rate, which waiting does not help.
+        """
+        if cost > self._amount:
+            await self.give_back(subject, counted)
+            raise InvalidField.of("image", f"at most {self._amount} photos in a batch here")
+        key = self._key(subject)
+        used = await self._take(key, cost - counted)
+        if used is None:
+            await self.give_back(subject, counted)
+            raise await self._refusal(key)
+        headers, _ = await self._headers(key, used)
+        return headers
+
+    async def give_back(self, subject: str, count: int) -> None:
+        """Count ``count`` identifications less. A window that ended meanwhile has nothing to give back."""
+        key = self._key(subject)
+        if count and await self._storage.get(key) >= count:
+            await self._storage.incr(key, self._window_s, -count)
+
+    async def _take(self, key: str, count: int) -> int | None:
+        """The count after these; None, and nothing counted, where they are too many."""
+        # Looked at first: a large batch, counted if only for a moment, would have others refused that fit.
+        if await self._storage.get(key) + count > self._amount:
+            return None
+        used = await self._storage.incr(key, self._window_s, count)
+        if used > self._amount:  # another request was counted in between
+            await self._storage.incr(key, self._window_s, -count)
+            return None
+        return used
+
+    async def _refusal(self, key: str) -> TooManyRequests:
+        headers, reset_s = await self._headers(key, await self._storage.get(key))
+        refusal = TooManyRequests(
+            f"More than {self._amount} identifications in {self._window_s} seconds.", retry_after_s=reset_s
+        )
+        refusal.headers.update(headers)
+        return refusal
+
+    async def _headers(self, key: str, used: int) -> tuple[dict[str, str], int]:
+        """What an answer says of the rate, and in how many seconds the window ends."""
         reset_s = max(1, math.ceil(await self._storage.get_expiry(key) - time.time()))
         headers = {
             "RateLimit-Policy": f'"{self._name}";q={self._amount};w={self._window_s}',
             "RateLimit": f'"{self._name}";r={max(0, self._amount - used)};t={reset_s}',
         }
-        if used > self._amount:
-            refusal = TooManyRequests(
-                f"More than {self._amount} identifications in {self._window_s} seconds.",
-                retry_after_s=reset_s,
-            )
-            refusal.headers.update(headers)
-            raise refusal
-        return headers
+        return headers, reset_s
+
+    def _key(self, subject: str) -> str:
+        return f"{self._name}/{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
 
 
 def subject_of(caller: Caller, request: Request) -> str:

@@ -31,14 +31,20 @@ class StopShadow(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    version: Annotated[
+        str | None, Field(max_length=32, description="Ends this one alone: 409 where another runs.")
+    ] = None
     reason: Why
 
 
-class StartShadow(StopShadow):
+class StartShadow(BaseModel):
     """Let this version answer beside the deployed one; nobody gets its answers."""
+
+    model_config = ConfigDict(extra="forbid")
 
     version: Annotated[str, Field(max_length=32)]
     share: Share
+    reason: Why
 
 
 class RunningShadow(_Answer):
@@ -148,7 +154,8 @@ async def start_shadow(
 @router.post("/{name}/shadow/stop")
 async def stop_shadow(name: ModelName, wanted: StopShadow, caller: ApiAdmin, session: Session) -> ShadowEvent:
     """End the shadow of a model. What it answered is kept. 409 where none runs."""
-    return ShadowEvent.model_validate(await shadow.stop(session, name, caller.actor, wanted.reason))
+    stopped = await shadow.stop(session, name, caller.actor, wanted.reason, version=wanted.version)
+    return ShadowEvent.model_validate(stopped)
 
 
 @router.get("/{name}/replicas")

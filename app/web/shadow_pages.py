@@ -32,13 +32,13 @@ class StopForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     form_token: str = ""
+    version: Annotated[str, Field(max_length=32)]
     reason: Annotated[str, Field(max_length=10_000)] = ""
 
 
 class StartForm(StopForm):
     """What the form of a new shadow sends. ``percent``: of the requests."""
 
-    version: Annotated[str, Field(max_length=32)]
     percent: Annotated[str, Field(max_length=16)]
 
 
@@ -85,7 +85,7 @@ async def stop(
     """End it; what it answered is kept."""
 
     async def act() -> None:
-        await shadow.stop(session, name, caller.actor, form.reason)
+        await shadow.stop(session, name, caller.actor, form.reason, version=form.version)
 
     return await _acted(request, name, session, settings, form, act)
 

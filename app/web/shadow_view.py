@@ -81,6 +81,7 @@ class ShadowView:
     form_token: str
     max_reason: int
     running: str | None
+    running_version: str | None
     version: str | None
     deployed: str | None
     candidates: tuple[str, ...]
@@ -113,6 +114,7 @@ def shadow_view(
         running=f"{running.version} answers {running.share:.1%} of the requests in the shadow."
         if running
         else None,
+        running_version=running.version if running else None,
         version=pair.version if pair else None,
         deployed=pair.deployed if pair else deployed,
         candidates=tuple(row.version for row in reversed(summary.versions) if row.version != deployed),

@@ -85,7 +85,7 @@ async def invite(
     """Make a link that lets somebody make an account."""
 
     async def act() -> tuple[str, str]:
-        await confirm_password(request, session, passwords, rate, caller, form.password or None)
+        await confirm_password(session, passwords, rate, caller, form.password or None)
         token = await members.invite(session, form.role, caller.actor)
         return f"A link for one {form.role}", f"{own_origin(request)}/invitation?token={token}"
 
@@ -104,7 +104,7 @@ async def set_role(
     """Give an account another role."""
 
     async def act() -> None:
-        await confirm_password(request, session, passwords, rate, caller, form.password or None)
+        await confirm_password(session, passwords, rate, caller, form.password or None)
         await members.set_role(session, form.name, form.role)
 
     return await _acted(request, caller, session, form, act)
@@ -146,7 +146,7 @@ async def create_key(
     """Make an API key and show it, this once."""
 
     async def act() -> tuple[str, str]:
-        await confirm_password(request, session, passwords, rate, caller, form.password or None)
+        await confirm_password(session, passwords, rate, caller, form.password or None)
         lasts = timedelta(days=int(form.days)) if form.days else None
         row, secret = await accounts.create_key(session, form.name, form.scope, lasts)
         return f"The key {row.name}", secret

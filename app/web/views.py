@@ -32,6 +32,7 @@ class IdentifyView:
 
     models: tuple[ModelChoice, ...]
     may_identify: bool
+    max_photo_bytes: int
     max_photo_megabytes: int
     max_photo_megapixels: int
     max_photos: int
@@ -54,7 +55,7 @@ class IdentificationRecord:
 
 @dataclass(frozen=True)
 class IdentificationsView:
-    """``/identifications``: newest first. ``whose`` they are, in words."""
+    """``/identifications``: newest first. ``lede``: whose they are."""
 
     template: ClassVar[str] = "identifications.html"
     title: ClassVar[str] = "Identifications"
@@ -62,7 +63,26 @@ class IdentificationsView:
     records: tuple[IdentificationRecord, ...]
     newer_url: str | None
     older_url: str | None
-    whose: str
+    lede: str
+
+
+@dataclass(frozen=True)
+class UnansweredPhoto:
+    """A photo of several that got no answer, and why."""
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class PartlyAnsweredView:
+    """What a form of several photos leads to where not all of them could be answered, in their order."""
+
+    template: ClassVar[str] = "partly_answered.html"
+
+    title: str
+    records: tuple[IdentificationRecord, ...]
+    unanswered: tuple[UnansweredPhoto, ...]
 
 
 @dataclass(frozen=True)

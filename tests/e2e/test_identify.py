@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from app.settings import Settings
 from tests.e2e.conftest import NewWindow
+
+DEFAULT_MAX_BYTES: int = Settings.model_fields["max_photo_bytes"].default
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -190,6 +193,22 @@ async def test_a_file_with_nothing_in_it_is_named(
         await page.locator("#photos").set_input_files([half_copied, photos[0]])
         await expect(page.locator("#complaint")).to_contain_text("There is nothing in half-copied.jpg")
         await expect(page.locator("#answers article")).to_have_count(1)
+
+
+async def test_a_file_that_is_too_large_is_named_before_it_is_sent(
+    new_window: NewWindow, photos: list[Path], tmp_path: Path
+) -> None:
+    large = tmp_path / "large.tif"
+    with large.open("wb") as stream:
+        stream.truncate(DEFAULT_MAX_BYTES + 1)
+    async with new_window() as page:
+        await page.goto("/")
+        await page.locator("#photos").set_input_files([large, photos[0]])
+        await expect(page.locator("#complaint")).to_contain_text(
+            f"{DEFAULT_MAX_BYTES // 10**6} MB: large.tif ("
+        )
+        await expect(page.locator("#answers article")).to_have_count(1)
+        await expect(page.locator("#queue li"), "it is not sent").to_have_count(0)
 
 
 async def test_what_was_wrong_in_the_form_is_mended_and_tried_again(

@@ -1,6 +1,8 @@
 """One species more makes a whole new bundle: same network, one logit, and nothing said that nobody measured."""
 
 import hashlib
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,9 +51,7 @@ def hashes(count: int, word: str = "new") -> list[str]:
 def made(base: Bundle, taxon: Taxon = NOVA, *, count: int = 5, version: str = "1.1.0") -> adding.NextVersion:
     embeddings = run(base.onnx, new_moths(count), "embedding")
     photos = hashes(count, taxon.label)
-    return adding.with_species(
-        base, taxon, embeddings, photos, version=version, added_by="ana", added_at=WHEN
-    )
+    return adding.with_species(base, taxon, embeddings, photos, version=version, added_at=WHEN)
 
 
 def test_the_new_version_is_a_whole_bundle_whose_card_marks_the_species(base: Bundle, tmp_path: Path) -> None:
@@ -60,13 +60,33 @@ def test_the_new_version_is_a_whole_bundle_whose_card_marks_the_species(base: Bu
     assert (new.card.training_counts[-1], new.card.groups[-1]) == (5, new.card.group_rule.group_of(5))
     (prototype,) = new.card.prototypes
     assert (prototype.label, prototype.num_photos, prototype.base_version) == ("nova_alba", 5, "1.0.0")
-    assert (prototype.added_by, prototype.added_at) == ("ana", WHEN)
+    assert (prototype.added_by, prototype.added_at) == (None, WHEN)
     assert new.card.prototype("nova_alba") == prototype
     assert new.card.prototype(TAXA[0].label) is None
     assert "add-species tiny-moths --base 1.0.0" in new.card.provenance.commands[-1]
     assert base.sha256 in new.card.provenance.commands[-1]
     assert "nobody has tested" in new.card.limits[-1]
     assert "Nova alba was added to version 1.0.0 from 5 photos" in new.readme
+
+
+def test_a_bundle_does_not_say_who_added_a_species_even_where_the_one_before_it_did(
+    base: Bundle, tmp_path: Path
+) -> None:
+    first = made(base)
+    assert "added_by" not in first.card.model_dump_json()
+    told = json.loads(first.card.model_dump_json())
+    told["prototypes"][0]["added_by"] = "ana"
+    readme = first.readme.replace("on 2026-07-01. It", "on 2026-07-01 by ana. It")
+    assert readme != first.readme
+    card = ModelCard.model_validate_json(json.dumps(told))
+    assert card.prototypes[0].added_by == "ana", "older cards are read"
+    assert "ana" not in card.model_dump_json()
+    old = replace(first.write(tmp_path / "1.1.0"), card=card, readme=readme)
+    nigra = NOVA.model_copy(update={"label": "nova_nigra", "scientific_name": "Nova nigra"})
+    second = made(old, nigra, version="1.2.0").write(tmp_path / "1.2.0")
+    for file in ("card.json", "README.md"):
+        assert "ana" not in (second.path / file).read_text().replace("Candela", "")
+    assert [each.added_by for each in second.card.prototypes] == [None, None]
 
 
 def test_old_figures_stay_and_nothing_is_said_of_the_new_species(base: Bundle) -> None:
@@ -139,23 +159,38 @@ def test_photos_are_1_to_20_each_once_and_none_of_the_bundle(base: Bundle, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "fault"),
+    ("name", "given", "field", "fault"),
     [
-        ("", {}, "not a scientific name"),
-        ("Nova", {}, "not a scientific name"),
-        ("nova alba", {}, "not a scientific name"),
-        ("Nova al\x00ba", {}, "not a scientific name"),
-        ("Nova " + "a" * 200, {}, "not a scientific name"),
-        ("Aurelia Ferruginea", {}, "in the species list already, as aurelia_ferruginea"),
-        ("Nova alba", {"label": "Aurelia_viridis"}, "in the species list already, as aurelia_viridis"),
-        ("Nova alba", {"genus": "Aurelia"}, "is a name of the genus Nova"),
-        ("Aurelia nova", {"family": "Umbridae"}, "is in the family Lampadidae in this list, not in Umbridae"),
-        ("Nova alba", {"family": "two words"}, "one word with a capital"),
+        ("", {}, "name", "not a scientific name"),
+        ("Nova", {}, "name", "not a scientific name"),
+        ("nova alba", {}, "name", "not a scientific name"),
+        ("Nova al\x00ba", {}, "name", "not a scientific name"),
+        ("Nova " + "a" * 200, {}, "name", "not a scientific name"),
+        ("N,va alba", {}, "name", "one word with a capital"),
+        ("Aurelia Ferruginea", {}, "name", "in the species list already, as aurelia_ferruginea"),
+        (
+            "Nova alba",
+            {"label": "Aurelia_viridis"},
+            "label",
+            "in the species list already, as aurelia_viridis",
+        ),
+        ("Nova alba", {"label": "a\nb"}, "label", "1 to 200 printable characters"),
+        ("Nova alba", {"genus": "Aurelia"}, "genus", "is a name of the genus Nova"),
+        (
+            "Aurelia nova",
+            {"family": "Umbridae"},
+            "family",
+            "is in the family Lampadidae in this list, not in Umbridae",
+        ),
+        ("Nova alba", {"family": "two words"}, "family", "one word with a capital"),
     ],
 )
-def test_a_name_that_cannot_be_added_is_refused(name: str, given: dict[str, str], fault: str) -> None:
-    with pytest.raises(ValueError, match=fault):
+def test_what_cannot_be_added_is_refused_and_the_field_is_named(
+    name: str, given: dict[str, str], field: str, fault: str
+) -> None:
+    with pytest.raises(adding.WrongField, match=fault) as refused:
         adding.species_taxon(TAXA, name, **given)
+    assert refused.value.field == field
 
 
 def test_the_lineage_comes_from_the_name_and_the_list() -> None:

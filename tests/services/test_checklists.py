@@ -11,7 +11,7 @@ from app.db.session import Sessions
 from app.errors import Conflict, InvalidField, NotFound
 from app.services import checklists
 from app.services.active_checklists import ActiveChecklists
-from app.services.checklists import Draft
+from app.services.checklists import Draft, Replaces
 from app.services.registry import prepare_registry
 from app.settings import Settings
 from models.checklist import MAX_ROWS
@@ -28,9 +28,11 @@ async def registered(sessions: Sessions, settings: Settings) -> Sessions:
     return sessions
 
 
-async def add(sessions: Sessions, settings: Settings, draft: Draft, *, replace: bool = False) -> UUID:
+async def add(
+    sessions: Sessions, settings: Settings, draft: Draft, *, replaces: Replaces = "nothing"
+) -> UUID:
     async with sessions() as session:
-        row, _ = await checklists.add(session, settings, "tiny-moths", draft, actor="ana", replace=replace)
+        row, _ = await checklists.add(session, settings, "tiny-moths", draft, actor="ana", replaces=replaces)
         await session.commit()
         return row.id
 
@@ -40,7 +42,12 @@ async def test_a_list_says_what_it_matches_and_is_kept_with_who_and_when(
 ) -> None:
     async with registered() as session:
         row, checked = await checklists.add(
-            session, settings, "tiny-moths", Draft(" the  meadow", CSV, MEADOW), actor="ana", replace=False
+            session,
+            settings,
+            "tiny-moths",
+            Draft(" the  meadow", CSV, MEADOW),
+            actor="ana",
+            replaces="nothing",
         )
         await session.commit()
     assert (checked.num_matched, checked.num_in_model) == (2, 7)
@@ -55,7 +62,7 @@ async def test_a_replaced_list_stays_and_a_name_comes_back_with_the_next_revisio
     await add(registered, settings, Draft("meadow", CSV))
     with pytest.raises(Conflict, match="already"):
         await add(registered, settings, Draft("meadow", CSV))
-    second = await add(registered, settings, Draft("meadow", CSV, MEADOW), replace=True)
+    second = await add(registered, settings, Draft("meadow", CSV, MEADOW), replaces="whatever")
     async with registered() as session:
         await checklists.end(session, "tiny-moths", second, "ben")
         await session.commit()
@@ -75,7 +82,9 @@ async def test_a_replaced_list_stays_and_a_name_comes_back_with_the_next_revisio
 async def test_of_many_who_replace_a_list_at_once_each_is_a_revision(
     registered: Sessions, settings: Settings
 ) -> None:
-    await asyncio.gather(*(add(registered, settings, Draft("meadow", CSV), replace=True) for _ in range(5)))
+    await asyncio.gather(
+        *(add(registered, settings, Draft("meadow", CSV), replaces="whatever") for _ in range(5))
+    )
     async with registered() as session:
         rows = await checklists.lists_of(session, "tiny-moths", ended=True)
     assert [row.revision for row in rows] == [5, 4, 3, 2, 1]
@@ -95,7 +104,7 @@ async def test_the_database_lets_nobody_rewrite_a_list(
     registered: Sessions, settings: Settings, statement: str
 ) -> None:
     await add(registered, settings, Draft("meadow", CSV, MEADOW))
-    await add(registered, settings, Draft("meadow", CSV, MEADOW), replace=True)
+    await add(registered, settings, Draft("meadow", CSV, MEADOW), replaces="whatever")
     async with registered() as session:
         with pytest.raises(DBAPIError, match="immutable"):
             await session.execute(text(statement))
@@ -138,7 +147,7 @@ async def test_a_replica_hears_of_lists_when_its_copy_is_old_and_not_before(
     now = 2.0
     (found,) = await lists.of("tiny-moths")
     assert (found.id, found.place, found.has_weeks) == (first, MEADOW, True)
-    second = await add(registered, settings, Draft("meadow", CSV), replace=True)
+    second = await add(registered, settings, Draft("meadow", CSV), replaces="whatever")
     lists.forget()
     answers = await asyncio.gather(*(lists.of("tiny-moths") for _ in range(20)))
     assert {each.id for answer in answers for each in answer} == {second}
@@ -152,3 +161,17 @@ async def test_the_largest_list_that_is_taken_does_not_stop_the_answers(
     await add(registered, settings, Draft("meadow", "\n".join(["species", TAXON, *names]).encode()))
     (found,) = await ActiveChecklists(registered).of("tiny-moths")
     assert len(found.species) == MAX_ROWS
+
+
+async def test_a_list_replaces_the_one_that_was_looked_at_and_no_other(
+    registered: Sessions, settings: Settings
+) -> None:
+    first = await add(registered, settings, Draft("meadow", CSV))
+    second = await add(registered, settings, Draft("meadow", CSV, MEADOW), replaces=first)
+    with pytest.raises(Conflict, match=r"revision 2, added by ana on .* Look at it"):
+        await add(registered, settings, Draft("meadow", CSV), replaces=first)
+    async with registered() as session:
+        await checklists.end(session, "tiny-moths", second, "ben")
+        await session.commit()
+    with pytest.raises(Conflict, match="not in use any more"):
+        await add(registered, settings, Draft("meadow", CSV), replaces=second)

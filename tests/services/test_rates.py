@@ -43,6 +43,11 @@ async def test_either_subject_may_be_at_its_end(sessions: Sessions) -> None:
     assert not await outcome(rate, "address 3", "account ana")
 
 
+async def test_a_rate_can_be_a_multiple_of_another(sessions: Sessions) -> None:
+    rate = RateLimit(DatabaseStorage(sessions), "account", "2/minute", times=3)
+    assert [await outcome(rate, "ana") for _ in range(7)] == [True] * 6 + [False]
+
+
 async def test_a_success_begins_anew(sessions: Sessions) -> None:
     rate = RateLimit(DatabaseStorage(sessions), "login", "1/minute")
     assert await outcome(rate, "ana")

@@ -143,6 +143,14 @@ def test_evaluation_sees_every_kind_of_photo_byte_for_byte_as_serving_does(tmp_p
     assert all(np.array_equal(cache[i], pixels) for i, pixels in enumerate(expected))
 
 
+def test_a_cache_whose_pixels_are_gone_is_made_again(tmp_path: Path) -> None:
+    index = read_index(draw_folder(tmp_path / "photos"))
+    first = np.array(open_cache(tmp_path / "data", index.root, index.samples, 32)[4])
+    (pixels,) = (tmp_path / "data" / "cache").glob("*.rgb")
+    pixels.unlink()
+    assert np.array_equal(open_cache(tmp_path / "data", index.root, index.samples, 32)[4], first)
+
+
 def test_a_photo_that_changed_since_prepare_is_noticed(tmp_path: Path) -> None:
     draw_moth().save(tmp_path / "a.png")
     sample = Sample("a.png", "a", 1, sha256="0" * 64)

@@ -26,6 +26,20 @@ PLACES = {
     "digest": "0",
     "file": "app.css",
 }
+READ_BY_EVERYBODY = {
+    "/",
+    "/docs",
+    "/invitation",
+    "/livez",
+    "/login",
+    "/metrics",
+    "/openapi.json",
+    "/problems/{slug}",
+    "/readyz",
+    "/setup",
+    "/static/{folder}/{digest}/{file:path}",
+}
+"""What a closed installation shows all the same: docs/settings.md promises no more than this is open."""
 
 
 @pytest.fixture
@@ -80,6 +94,15 @@ async def test_no_route_is_reached_above_ones_role(
                 if denied is (caller in expected):
                     wrong.append(f"{method} {route.path} as {caller}: {'denied' if denied else 'reached'}")
     assert wrong == []
+
+
+def test_where_identifying_is_closed_nothing_is_read_without_an_account_or_a_key(app: FastAPI) -> None:
+    open_to_all = {
+        route.path
+        for route in api_routes(app.routes)
+        if "GET" in (route.methods or set()) and "anonymous" in allowed(route, public_identify=False)
+    }
+    assert open_to_all == READ_BY_EVERYBODY
 
 
 def test_there_is_a_route_for_each_kind_of_caller(app: FastAPI) -> None:

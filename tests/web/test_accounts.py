@@ -12,6 +12,7 @@ from app.main import create_app
 from app.services import accounts
 from app.services.registry import prepare_registry
 from app.settings import Settings
+from tests.conftest import ORIGIN
 from tests.web.conftest import PASSWORD, connect
 
 PROMOTE = {"version": "1.1.0", "expected_epoch": 1, "reason": "Better on the tail."}
@@ -116,6 +117,63 @@ async def test_passwords_cannot_be_tried_for_ever(client: httpx.AsyncClient) -> 
     assert 1 <= int(limited.headers["retry-after"]) <= 60
 
 
+def from_address(app: FastAPI, address: str) -> httpx.AsyncClient:
+    """A browser somewhere else."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4711))
+    return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN})
+
+
+async def try_passwords(app: FastAPI, address: str, tries: int) -> list[int]:
+    """Statuses of logins as ana with wrong passwords, all from one address."""
+    async with from_address(app, address) as stranger:
+        return [(await send_login(stranger, "ana", f"wrong {number}")).status_code for number in range(tries)]
+
+
+async def make_logins_old(app: FastAPI) -> None:
+    async with app.state.sessions() as session:
+        await session.execute(update(LoginRow).values(authenticated_at=utc_now() - timedelta(minutes=16)))
+        await session.commit()
+
+
+@pytest.mark.usefixtures("admin")
+async def test_a_stranger_locks_nobody_out_of_logging_in(client: httpx.AsyncClient, app: FastAPI) -> None:
+    assert await try_passwords(app, "203.0.113.9", 12) == [401] * 10 + [429] * 2
+    assert (await send_login(client, "ana", PASSWORD)).status_code == 303
+
+
+async def test_no_number_of_strangers_stops_an_admin_with_a_login(
+    admin: httpx.AsyncClient, app: FastAPI
+) -> None:
+    for number in range(11):
+        await try_passwords(app, f"203.0.113.{number}", 11)
+    await try_passwords(app, "127.0.0.1", 11)  # the admin's own address, as behind one router
+    await make_logins_old(app)
+    promoted = await admin.post("/models/tiny-moths/promote", json={**PROMOTE, "password": PASSWORD})
+    assert promoted.status_code == 200
+    back = {"expected_epoch": 2, "reason": "An emergency.", "password": PASSWORD}
+    assert (await admin.post("/models/tiny-moths/rollback", json=back)).status_code == 200
+
+
+@pytest.mark.usefixtures("admin")
+async def test_guessing_from_many_addresses_comes_to_an_end(app: FastAPI) -> None:
+    for number in range(10):
+        assert await try_passwords(app, f"203.0.113.{number}", 10) == [401] * 10
+    assert await try_passwords(app, "203.0.113.99", 1) == [429]
+
+
+async def test_the_password_of_a_login_cannot_be_tried_for_ever_from_wherever(
+    admin: httpx.AsyncClient, app: FastAPI
+) -> None:
+    await make_logins_old(app)
+    statuses = []
+    for number in range(11):
+        async with from_address(app, f"203.0.113.{number}") as thief:
+            thief.cookies.update(admin.cookies)
+            wrong = {**PROMOTE, "password": f"wrong {number}"}
+            statuses.append((await thief.post("/models/tiny-moths/promote", json=wrong)).status_code)
+    assert statuses == [401] * 10 + [429]
+
+
 @pytest.mark.parametrize(
     "next_path", ["https://evil.net", "//evil.net", "/\\evil.net", "javascript:alert(1)"]
 )
@@ -165,9 +223,7 @@ async def test_an_unknown_form_field_is_named(client: httpx.AsyncClient) -> None
 
 
 async def test_an_old_login_gives_its_password_to_promote(admin: httpx.AsyncClient, app: FastAPI) -> None:
-    async with app.state.sessions() as session:
-        await session.execute(update(LoginRow).values(authenticated_at=utc_now() - timedelta(minutes=16)))
-        await session.commit()
+    await make_logins_old(app)
     refused = await admin.post("/models/tiny-moths/promote", json=PROMOTE)
     assert (refused.status_code, refused.json()["type"]) == (401, "/problems/password-required")
     wrong = await admin.post("/models/tiny-moths/promote", json={**PROMOTE, "password": "not it"})
@@ -202,6 +258,25 @@ async def test_over_tls_the_cookie_is_one_that_only_we_can_set(
 async def test_who_is_logged_in_does_not_log_in_again(admin: httpx.AsyncClient) -> None:
     answer = await admin.get("/login", params={"next": "/species"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/species")
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        (f"{ORIGIN}/models/tiny-moths/history?before=1", "/models/tiny-moths/history%3Fbefore%3D1"),
+        ("https://elsewhere.example/species", "/"),
+        (f"{ORIGIN}//elsewhere.example", "/"),
+        ("", "/"),
+    ],
+)
+async def test_a_form_that_needs_a_login_leads_back_to_its_page_and_not_to_where_it_was_sent(
+    client: httpx.AsyncClient, referer: str, back: str
+) -> None:
+    form = {"form_token": "old", "id": "4c1b7f0c-0000-4000-8000-000000000000", "model": "tiny-moths"}
+    headers = {"Accept": "text/html", "Referer": referer}
+    answer = await client.post("/admin/checklists/end", data=form, headers=headers)
+    assert answer.status_code == 401
+    assert f'href="/login?next={back}"' in answer.text
 
 
 async def test_a_page_that_needs_a_login_leads_to_it_and_back(client: httpx.AsyncClient) -> None:

@@ -15,6 +15,7 @@ from app.services import registry
 from app.services.adding.species import NamedPhoto, SpeciesAdder, WantedSpecies
 from app.settings import Settings
 from models import bundle
+from models.taxonomy import Taxon
 from tests.drawn_photos import new_moth, photo
 from tests.serving import Server
 from tests.tiny_bundle import write_tiny_bundle
@@ -55,7 +56,7 @@ async def send(
 
 
 async def test_five_photos_make_a_candidate_that_names_the_species_once_it_is_promoted(
-    robot: httpx.AsyncClient, app: FastAPI, settings: Settings
+    robot: httpx.AsyncClient, client: httpx.AsyncClient, app: FastAPI, settings: Settings
 ) -> None:
     answer = await send(robot, *map(new_moth, range(5)), family="Lunidae")
     assert answer.status_code == 201, answer.text
@@ -68,8 +69,11 @@ async def test_five_photos_make_a_candidate_that_names_the_species_once_it_is_pr
     assert detail["deployed"]["version"] == "1.0.0"
     (newest, *_) = (await robot.get("/models/tiny-moths/additions")).json()["additions"]
     assert (newest["actor"], newest["version"]) == ("key robot", "1.1.0")
-    card = (await robot.get("/models/tiny-moths/versions/1.1.0")).json()["card"]
-    assert card["prototypes"][0]["added_by"] == "key robot"
+    public = await client.get("/models/tiny-moths/versions/1.1.0")
+    assert public.json()["card"]["prototypes"][0]["label"] == "nova_alba"
+    zipped = await client.get("/models/tiny-moths/versions/1.1.0/bundle")
+    for told in (public.content, zipped.content):
+        assert b"robot" not in told, "what anybody may read does not say who added it"
 
     promoted = await robot.post(
         "/models/tiny-moths/promote", json={"version": "1.1.0", "expected_epoch": 1, "reason": "It flies."}
@@ -134,6 +138,40 @@ async def test_what_cannot_be_added_is_refused_and_leaves_nothing(
     answer = await send(robot, new_moth(1), **fields)
     assert (answer.status_code, fault in answer.text) == (status, True), answer.text
     assert folders(settings) == BEFORE
+
+
+@pytest.mark.parametrize("version", ["1.0", "one", "1.0.0.0", "1.0.0-rc1", "01.0.0", "../1.1.0"])
+async def test_a_version_that_is_none_is_refused_in_words(robot: httpx.AsyncClient, version: str) -> None:
+    answer = await send(robot, new_moth(1), version=version)
+    assert answer.status_code == 422
+    expected = {"field": "version", "message": "expected three numbers such as 1.4.0"}
+    assert answer.json()["errors"] == [expected]
+
+
+async def test_what_nobody_foresaw_of_a_new_card_is_told_without_the_words_of_pydantic(
+    robot: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_given: object, **_named: object) -> None:
+        Taxon.model_validate({"label": "", "taxon_id": "7"})
+
+    monkeypatch.setattr("models.adding.with_species", refused)
+    answer = await send(robot, new_moth(1))
+    assert answer.status_code == 422
+    for word in ("pydantic", "validation error", "Taxon"):
+        assert word not in answer.text
+
+
+async def test_the_field_that_is_wrong_is_named(robot: httpx.AsyncClient) -> None:
+    for fields, field in (
+        ({"family": "lower"}, "family"),
+        ({"genus": "Aurelia"}, "genus"),
+        ({"label": "aurelia_viridis"}, "label"),
+        ({"name": "Aurelia viridis"}, "name"),
+    ):
+        answer = await send(robot, new_moth(1), **fields)
+        assert [each["field"] for each in answer.json()["errors"]] == [field], answer.text
+    twice = await send(robot, new_moth(1), new_moth(1))
+    assert [each["field"] for each in twice.json()["errors"]] == ["image"], twice.text
 
 
 async def test_a_bad_photo_is_named(robot: httpx.AsyncClient, settings: Settings) -> None:

@@ -5,10 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from app.db.tables import Role
 from tests import drawn_photos
 from tests.tiny_bundle import TAXA
 from tests.web import test_checklists
+from tests.web.conftest import connect, log_in
 from tests.web.test_checklists import HERE, add, ask, by_label
 
 RUSTY, GREEN = TAXA[0], TAXA[1]
@@ -74,6 +77,28 @@ async def test_photos_that_disagree_about_place_or_week_choose_no_list_by_it_and
         assert "up to 606 km apart" in apart["disagreements"][0]
         assert "from 2024-07-01 to 2024-07-20" in apart["disagreements"][1]
     page = await client.get(f"/identifications/{apart['id']}", headers={"Accept": "text/html"})
-    assert "they may not show one animal" in page.text
+    assert "do not agree on the time or the place: they may not show one animal" in page.text
+    assert "A checklist was used" in page.text
+    for fact in ("2024-07-01", "2024-07-20", "606 km", "Europe", "taken within it"):
+        assert fact not in page.text, "what the photos' EXIF says is for whoever sent them"
     told = await answer(photo(77, 1, here), photo(78, 20, away), event_date="2024-07-01", **HERE)
     assert (told["checklist"]["name"], told["checklist"]["week"], told["disagreements"]) == ("meadow", 27, [])
+
+
+async def test_the_page_shows_time_and_place_to_the_account_that_sent_the_photo_and_to_reviewers(
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    robot: httpx.AsyncClient,
+    viewer: httpx.AsyncClient,
+    admin: httpx.AsyncClient,
+) -> None:
+    await add(robot)
+    listed = await ask(viewer, None, event_date="2024-07-01", **HERE)
+    async with connect(app) as other:
+        await log_in(other, app, "cy", Role.VIEWER)
+        for reader, told in ((viewer, True), (admin, True), (other, False), (client, False), (robot, False)):
+            for query in ("", "?fragment=true"):
+                page = await reader.get(f"/identifications/{listed['id']}{query}")
+                for fact in ("Checklist meadow, chosen by the photo", "taken within it", "in week 27"):
+                    assert (fact in page.text) == told
+                assert ("A checklist was used" in page.text) != told

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from app.services.answers import IdentifyAnswer
 from models import decision
+from models.checklist import MAX_BYTES
 from tests import drawn_photos
 from tests.conftest import ORIGIN
 from tests.tiny_bundle import TAXA
@@ -160,11 +161,14 @@ async def test_an_upload_is_tried_out_refused_replaced_downloaded_and_ended(robo
     assert tried["checklist"] is None
     assert tried["unmatched"] == [{"row": 3, "name": "Candela striatta", "nearest": ["Candela striata"]}]
     assert (await robot.get("/models/tiny-moths/checklists")).json() == {"checklists": []}
-    await add(robot)
+    first = (await add(robot))["checklist"]
     again = await robot.post("/models/tiny-moths/checklists", params=MEADOW, content=ONLY_GREEN, headers=CSV)
     assert again.status_code == 409
     second = (await add(robot, replace="true"))["checklist"]
     assert (second["revision"], second["created_by"]) == (2, "key robot")
+    gone = {**MEADOW, "replaces": first["id"]}
+    late = await robot.post("/models/tiny-moths/checklists", params=gone, content=ONLY_GREEN, headers=CSV)
+    assert (late.status_code, "revision 2, added by key robot" in late.text) == (409, True)
     text = await robot.get(f"/models/tiny-moths/checklists/{second['id']}/csv")
     assert text.text == "scientific_name,weeks,weight\nAurelia viridis,20-30,1\n"
     ended = await robot.delete(f"/models/tiny-moths/checklists/{second['id']}")
@@ -271,6 +275,43 @@ async def test_the_page_says_why_a_list_is_refused_and_keeps_what_was_written(
     assert page.status_code == 422, page.text
     assert why in page.text
     assert 'value="47.2"' in page.text
+
+
+async def test_of_two_admins_with_the_same_form_open_the_second_is_told_what_the_first_did(
+    admin: httpx.AsyncClient,
+) -> None:
+    fields = {
+        **MEADOW,
+        "model": "tiny-moths",
+        "form_token": await token_of(admin),
+        "csv": ONLY_GREEN.decode(),
+    }
+
+    async def looked_at() -> dict[str, str]:
+        page = await admin.post("/admin/checklists/preview", data=fields, files={"file": ("", b"")})
+        return {**fields, "replaces": page.text.partition('name="replaces" value="')[2].partition('"')[0]}
+
+    ana, ben = await looked_at(), await looked_at()
+    assert (await admin.post("/admin/checklists/add", data=ana)).status_code == 303
+    second = await admin.post("/admin/checklists/add", data=ben)
+    assert second.status_code == 409
+    assert "revision 1, added by ana" in second.text
+    assert (await admin.post("/admin/checklists/add", data=await looked_at())).status_code == 303
+
+
+async def test_a_list_near_the_limit_may_be_kept_as_a_browser_sends_its_lines(
+    admin: httpx.AsyncClient,
+) -> None:
+    csv = "scientific_name,weeks,weight\nAurelia viridis,,1\n"
+    csv += "".join(f"Candela s{'x' * 60}{number:05},,1\n" for number in range((MAX_BYTES - 1000) // 78))
+    assert MAX_BYTES - 2000 < len(csv) <= MAX_BYTES < len(csv.replace("\n", "\r\n"))
+    fields = {**MEADOW, "model": "tiny-moths", "form_token": await token_of(admin)}
+    looked = await admin.post(
+        "/admin/checklists/preview", data=fields, files={"file": ("m.csv", csv.encode())}
+    )
+    assert looked.status_code == 200
+    kept = {**fields, "csv": csv.replace("\n", "\r\n")}
+    assert (await admin.post("/admin/checklists/add", data=kept)).status_code == 303
 
 
 async def test_a_form_of_another_site_changes_nothing(admin: httpx.AsyncClient) -> None:

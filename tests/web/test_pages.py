@@ -236,6 +236,33 @@ async def test_several_photos_by_form_are_several_animals_unless_ticked(client: 
     assert "Photo 2 of 2 of the animal" in plate
 
 
+async def test_one_bad_photo_of_a_form_is_named_beside_the_answers_of_the_others(
+    client: httpx.AsyncClient,
+) -> None:
+    bad = ("image", ("<note>.jpg", b"no photo", "image/jpeg"))
+    files = [
+        ("image", ("moth.jpg", RUSTY, "image/jpeg")),
+        bad,
+        ("image", ("moth-2.jpg", RUSTY, "image/jpeg")),
+    ]
+    answer = await client.post("/predict/form", files=files, headers=HTML)
+    assert answer.status_code == 200
+    assert "2 of 3 photos have an answer" in answer.text
+    assert re.search(r"<li>&lt;note&gt;\.jpg: .+</li>", answer.text)
+    saved = re.findall(r'href="(/identifications/[^"]+)"', answer.text)
+    assert len(set(saved)) == 2
+    for path in saved:
+        await page(client, path)
+
+
+async def test_a_form_whose_photos_are_all_bad_says_so_of_each(client: httpx.AsyncClient) -> None:
+    files = [("image", (name, b"no photo", "image/jpeg")) for name in ("a.jpg", "b.jpg")]
+    answer = await client.post("/predict/form", files=files, headers=HTML)
+    assert answer.status_code == 415
+    for words in ("None of 2 photos have an answer", "<li>a.jpg: ", "<li>b.jpg: "):
+        assert words in answer.text
+
+
 async def test_a_form_field_that_is_not_known_or_another_site_is_refused(client: httpx.AsyncClient) -> None:
     files = [("image", ("moth.jpg", RUSTY, "image/jpeg"))]
     answer = await client.post("/predict/form", files=files, data={"mode": "x"}, headers=HTML)

@@ -8,6 +8,9 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from app.db.tables import Role
+from app.services.accounts import Caller
+from app.services.answer_parts.checklist import ChecklistUse, ListedName
 from app.services.answer_parts.decision import DecisionAnswer
 from app.services.answer_parts.sets import PredictionSet
 from app.services.answer_parts.species import Evidence, Prediction
@@ -29,19 +32,19 @@ NO_EVIDENCE = Evidence(recall=None, recall_interval=None, precision=None, num_te
 GENUS = Taxon(label="Aurelia", scientific_name="Aurelia", taxon_rank="genus", genus="Aurelia")
 
 
-def shown(
+def answered(
     kind: DecisionKind,
     taxon: Taxon | None,
     probability: float | None = 0.9,
     *,
     group: Group = "head",
     evidence: Evidence = NO_EVIDENCE,
-) -> IdentificationView:
-    """The view of an answer with one candidate."""
+) -> IdentifyAnswer:
+    """An answer with one candidate."""
     best = Prediction(
         taxon=TAXA[0], probability=0.6, score=3.0, group=group, training_count=4, evidence=evidence
     )
-    answer = IdentifyAnswer(
+    return IdentifyAnswer(
         id=UUID(int=7),
         created_at=datetime(2025, 5, 3, tzinfo=UTC),
         model=AnsweringModel(name="tiny-moths", version="1.0.0", sha256="0" * 64, epoch=1),
@@ -51,7 +54,64 @@ def shown(
         images=(),
         explanation=None,
     )
+
+
+def shown(
+    kind: DecisionKind,
+    taxon: Taxon | None,
+    probability: float | None = 0.9,
+    *,
+    group: Group = "head",
+    evidence: Evidence = NO_EVIDENCE,
+) -> IdentificationView:
+    """The view of an answer with one candidate."""
+    answer = answered(kind, taxon, probability, group=group, evidence=evidence)
     return identification_view(answer, {}, DEFAULT_RULE.sentence())
+
+
+@pytest.mark.parametrize(
+    ("caller", "told"),
+    [
+        (Caller(user_id=UUID(int=1), role=Role.VIEWER), True),
+        (Caller(user_id=UUID(int=2), role=Role.REVIEWER), True),
+        (Caller(user_id=UUID(int=2), role=Role.VIEWER), False),
+        (Caller(key_id=UUID(int=1), scopes=frozenset({"admin"})), False),
+        (Caller(), False),
+    ],
+)
+def test_time_and_place_are_shown_to_the_account_that_sent_the_photos_and_to_reviewers(
+    caller: Caller, told: bool
+) -> None:
+    name = ListedName(
+        label="x", scientific_name=None, probability_without_checklist=0.5, probability_with_checklist=0.5
+    )
+    use = ChecklistUse(
+        id=UUID(int=3),
+        name="Meadow",
+        revision=1,
+        basis="place",
+        week=27,
+        applied=True,
+        num_expected=1,
+        prior_power_removed=0,
+        top_before=name,
+        top_after=name,
+        reason="The checklist Meadow holds, as the photo was taken within it, in week 27.",
+    )
+    answer = answered("genus", GENUS).model_copy(
+        update={"checklist": use, "disagreements": ("Taken up to 111 km apart.", "From 1 to 9 July.")}
+    )
+    with_sighting = caller.sees_sighting_of(UUID(int=1))
+    view = identification_view(answer, {}, DEFAULT_RULE.sentence(), with_sighting=with_sighting)
+    words = f"{view.photo_notes} {view.checklist}"
+    for fact in ("111 km", "9 July", "Meadow", "photo's place", "taken within it", "week 27"):
+        assert (fact in words) == told, words
+    assert ("A checklist was used" in words, "do not agree" in words) == (not told, not told)
+
+
+def test_where_photos_agree_and_no_list_was_used_nothing_is_said_of_it() -> None:
+    view = shown("genus", GENUS)
+    assert (view.photo_notes, view.checklist) == ((), None)
 
 
 def test_a_genus_is_safe_to_record_but_its_species_are_only_guesses() -> None:

@@ -86,6 +86,25 @@ class TestLowRate:
         assert (await client.post("/predict/batch", files=files[:3])).status_code == 200
         assert (await client.post("/predict/batch", files=files[:3])).status_code == 429
 
+    async def test_a_refused_batch_leaves_what_was_left(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/predict", files=FILES)).status_code == 200
+        refused = await client.post("/predict/batch", files=FILES * 4)
+        assert refused.status_code == TooManyRequests.status
+        assert refused.headers["ratelimit"].startswith('"predict";r=3;t=')
+        for left in (2, 1, 0):
+            answer = await client.post("/predict", files=FILES)
+            assert answer.status_code == 200
+            assert answer.headers["ratelimit"].startswith(f'"predict";r={left};t=')
+
+    async def test_a_batch_that_can_never_pass_is_told_so_and_not_to_come_back(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        refused = await client.post("/predict/batch", files=FILES * 5)
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-field")
+        assert refused.json()["detail"] == "image: at most 4 photos in a batch here"
+        assert "retry-after" not in refused.headers
+        assert (await client.post("/predict/batch", files=FILES * 4)).status_code == 200
+
     async def test_a_key_has_a_count_of_its_own(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         for _ in range(5):
             await client.post("/predict", files=FILES)

@@ -1,13 +1,18 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from pydantic import TypeAdapter
 from sqlalchemy import text
 
 from app.db.tables import ModelRow
 from app.errors import KINDS, PROBLEMS, AppError, Busy
 from app.web.dependencies import Session, after_commit
+from app.web.field_faults import PATTERN_WORDS
+from tests.house.access import api_routes
 from tests.web.conftest import connect
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -157,6 +162,44 @@ async def test_the_document_of_the_api_says_what_a_refusal_is(client: httpx.Asyn
         schema = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
         assert set(problem) == set(schema["required"])
     assert "HTTPValidationError" not in str(document)
+
+
+async def test_a_value_of_the_wrong_form_is_refused_in_words(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    key = await client.post("/predict", headers={"Idempotency-Key": "my key 1"})
+    expected = "expected 1 to 200 printable ASCII characters and no space, such as a UUID"
+    assert key.json()["errors"] == [{"field": "Idempotency-Key", "message": expected}]
+    done = await admin.get("/admin/checklists?done=perhaps")
+    assert done.json()["detail"] == "done: expected added or ended"
+
+
+def test_every_pattern_that_a_route_declares_is_said_in_words(app: FastAPI) -> None:
+    declared: set[str] = set()
+    for route in api_routes(app.routes):
+        declared |= {pattern for schema in schemas(route.dependant) for pattern in patterns(schema)}
+    assert declared == set(PATTERN_WORDS)
+
+
+def schemas(dependant: Dependant) -> Iterator[object]:
+    """What a route takes, but for its path: of an impossible address nothing is said."""
+    for param in (*dependant.query_params, *dependant.header_params, *dependant.body_params):
+        whole: Any = Annotated[param.field_info.annotation, param.field_info]
+        yield TypeAdapter(whole).json_schema()
+    for below in dependant.dependencies:
+        yield from schemas(below)
+
+
+def patterns(schema: object) -> Iterator[str]:
+    """What a JSON schema matches texts with, wherever it stands."""
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            yield pattern
+        for each in schema.values():
+            yield from patterns(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from patterns(each)
 
 
 @pytest.mark.parametrize("body", [b"{", b"", b"\xff\xfe", b"[" * 5000])

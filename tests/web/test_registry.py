@@ -72,6 +72,15 @@ async def test_a_bundle_that_was_taken_along_is_the_bundle(
     assert (await client.get("/models/tiny-moths/versions/1.0.0/bundle")).content == answer.content
 
 
+@pytest.mark.parametrize(("is_open", "sharing"), [(True, "public"), (False, "private")])
+async def test_a_proxy_keeps_a_bundle_for_others_only_where_everybody_may_have_it(
+    admin: httpx.AsyncClient, app: FastAPI, *, is_open: bool, sharing: str
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"public_identify": is_open})
+    answer = await admin.get("/models/tiny-moths/versions/1.0.0/bundle")
+    assert answer.headers["cache-control"] == f"{sharing}, max-age=31536000, immutable"
+
+
 @pytest.mark.parametrize(
     "path",
     [

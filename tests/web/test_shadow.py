@@ -165,6 +165,9 @@ async def test_what_cannot_run_in_the_shadow_is_refused_with_the_reason(
     again = await robot.post(SHADOW, json=START)
     assert again.status_code == 409
     assert "key robot started it" in again.json()["detail"]
+    other = await robot.post(f"{SHADOW}/stop", json={**WHY, "version": "1.2.0"})
+    assert (other.status_code, "1.1.0 is in the shadow now" in other.text) == (409, True)
+    assert (await robot.post(f"{SHADOW}/stop", json={**WHY, "version": "1.1.0"})).status_code == 200
 
 
 async def test_a_shadow_is_stopped_from_the_shell_where_no_replica_stays_up(
@@ -265,7 +268,11 @@ async def test_the_page_starts_a_shadow_shows_the_differences_and_stops_it(
     assert older.status_code == 200
     assert f"/identifications/{last}" not in older.text
     assert "1.1.0 answers 100.0%" in (await admin.get("/admin/models", headers=HTML)).text
-    stopped = await admin.post(f"{page}/end", data={"form_token": token[1], "reason": "Enough."})
+    stop = {"form_token": token[1], "reason": "Enough.", "version": "1.1.0"}
+    assert 'name="version" value="1.1.0"' in html
+    late = await admin.post(f"{page}/end", data={**stop, "version": "1.2.0"})
+    assert (late.status_code, "1.1.0 is in the shadow now, not 1.2.0" in late.text) == (409, True)
+    stopped = await admin.post(f"{page}/end", data=stop)
     assert stopped.status_code == 303
     html = (await admin.get(page, headers=HTML)).text
     assert "1.1.0 stopped at 100.0%, by ana" in html

@@ -173,7 +173,25 @@ async def test_one_that_ends_its_process_again_and_again_is_given_up(
 ) -> None:
     monkeypatch.setattr("app.services.trialling.MAX_STARTS", 0)
     found = await ended(robot, (await ask(robot, zip_of(labelled_photos(1))))["id"])
-    assert (found["state"], "the service ended each time" in found["detail"]) == ("failed", True), found
+    words = "It was begun 0 times, and the service ended each time before it did."
+    assert (found["state"], found["detail"]) == ("failed", words), found
+
+
+async def test_photos_that_nobody_can_decode_end_it_with_a_sentence(robot: httpx.AsyncClient) -> None:
+    found = await ended(robot, (await ask(robot, zip_of({"a.jpg": (b"no photo", "candela_striata")})))["id"])
+    words = "None of the photos could be decoded and has a label that both versions know."
+    assert (found["state"], found["detail"]) == ("failed", words), found
+
+
+async def test_a_version_that_was_damaged_since_is_named_by_its_file(
+    robot: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_given: object) -> None:
+        raise bundle.BundleError("card.json: its SHA-256 is another one")
+
+    monkeypatch.setattr("app.services.trialling.read_registered", damaged)
+    found = await ended(robot, (await ask(robot, zip_of(labelled_photos(1))))["id"])
+    assert (found["state"], found["detail"]) == ("failed", "card.json: its SHA-256 is another one"), found
 
 
 async def test_photos_that_went_away_with_their_process_end_the_trial(

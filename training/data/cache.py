@@ -52,13 +52,18 @@ def open_cache(folder: Path, root: Path, samples: Sequence[Sample], wanted: Want
     digest = hashlib.sha256("\n".join(sample.sha256 for sample in samples).encode()).hexdigest()[:16]
     pixels_path = folder / "cache" / f"{digest}-{_tag(wanted)}.rgb"
     shapes_path = pixels_path.with_suffix(".json")
-    if not shapes_path.exists():
+    if not _is_made(pixels_path, shapes_path):
         pixels_path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(pixels_path.with_name("lock")):
-            if not shapes_path.exists():  # another process may have made it meanwhile
+            if not _is_made(pixels_path, shapes_path):  # another process may have made it meanwhile
                 _build(pixels_path, shapes_path, root, samples, wanted)
     shapes = np.array(json.loads(shapes_path.read_text()), dtype=np.int64)
     return PhotoCache(np.memmap(pixels_path, dtype=np.uint8, mode="r"), shapes)
+
+
+def _is_made(pixels_path: Path, shapes_path: Path) -> bool:
+    """Both of it: shapes of pixels that are gone, removed or of an older format, are no cache."""
+    return shapes_path.exists() and pixels_path.exists()
 
 
 @contextlib.contextmanager

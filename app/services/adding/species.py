@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from app.db.session import Sessions
 from app.db.tables import VersionRow, utc_now
@@ -28,7 +29,7 @@ from app.settings import Settings
 from app.store.incoming import new_place
 from models import adding
 from models.bundle import Bundle
-from models.card import ModelCard, version_key
+from models.card import ModelCard, is_version, version_key
 from models.taxonomy import Taxon
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class SpeciesAdder:
             row, version = await self._choose(wanted, taken)
             if looked is None or looked.base.card.version != row.version:  # another species came in between
                 looked = await self._look(wanted, row)
-            made = _made(wanted, looked, version, actor)
+            made = _made(looked, version)
             try:
                 added = await self._add(made, actor)
             except Conflict:  # taken a moment ago, or by a bundle in the store that the next start registers
@@ -114,8 +115,9 @@ class SpeciesAdder:
 
     async def write(self, wanted: WantedSpecies, out: Path, *, actor: str) -> Bundle:
         """Write the version's bundle below ``out``; it is added to nothing. Raises as ``add``, and FileExistsError."""
+        del actor  # a bundle goes to everybody: it does not say who made it
         row, version = await self._choose(wanted, ())
-        made = _made(wanted, await self._look(wanted, row), version, actor)
+        made = _made(await self._look(wanted, row), version)
         return await asyncio.to_thread(made.write, out / made.card.name / made.card.version)
 
     async def _choose(self, wanted: WantedSpecies, taken: Sequence[str]) -> tuple[VersionRow, str]:
@@ -123,6 +125,8 @@ class SpeciesAdder:
 
         So two species that are added at once want the same version: the second is told, and is added to the first.
         """
+        if wanted.version is not None and not is_version(wanted.version):
+            raise InvalidField.of("version", "expected three numbers such as 1.4.0")
         async with self._sessions() as session:
             found = await registry.get_model(session, wanted.model)
             deployed = found.deployed.version if found.deployed else found.versions[-1].version
@@ -146,7 +150,7 @@ class SpeciesAdder:
         _or_refuse("model", lambda: adding.check_addable(base))
         taxon = _or_refuse("name", lambda: _taxon(base.card, wanted))
         hashes = [hashlib.sha256(photo.data).hexdigest() for photo in wanted.photos]
-        _or_refuse("photos", lambda: adding.check_photos(base, hashes))
+        _or_refuse("image", lambda: adding.check_photos(base, hashes))
         embeddings = await asyncio.to_thread(_embeddings, base, await self._pixels(base.card, wanted.photos))
         return _Looked(base, taxon, tuple(hashes), embeddings)
 
@@ -183,7 +187,7 @@ class SpeciesAdder:
             raise not_written(error) from error
 
 
-def _made(wanted: WantedSpecies, looked: _Looked, version: str, actor: str) -> adding.NextVersion:
+def _made(looked: _Looked, version: str) -> adding.NextVersion:
     return _or_refuse(
         "version",
         lambda: adding.with_species(
@@ -192,7 +196,6 @@ def _made(wanted: WantedSpecies, looked: _Looked, version: str, actor: str) -> a
             looked.embeddings,
             looked.photo_sha256,
             version=version,
-            added_by=actor,
             added_at=utc_now(),
         ),
     )
@@ -209,7 +212,8 @@ def _taxon(card: ModelCard, wanted: WantedSpecies) -> Taxon:
             vernacular_name=wanted.vernacular_name,
         )
     except adding.NameTaken as taken:
-        raise ValueError(f"{taken} of {card.version}. {_what_to_do(card, taken.label)}") from taken
+        told = f"{taken} of {card.version}. {_what_to_do(card, taken.label)}"
+        raise adding.WrongField(taken.field, told) from taken
 
 
 def _what_to_do(card: ModelCard, label: str) -> str:
@@ -223,8 +227,14 @@ def _what_to_do(card: ModelCard, label: str) -> str:
 
 
 def _or_refuse(field: str, act: Callable[[], T]) -> T:
+    """What it gives. ``field``: what is wrong where the error does not name a field of its own. Raises InvalidField."""
     try:
         return act()
+    except ValidationError as error:  # a ValueError whose text is for programmers
+        words = (str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors())
+        raise InvalidField.of(field, "; ".join(words)) from error
+    except adding.WrongField as error:
+        raise InvalidField.of(error.field, str(error)) from error
     except ValueError as error:
         raise InvalidField.of(field, str(error)) from error
 

@@ -88,11 +88,9 @@ function start() {
   }
 
   function take(fileList) {
-    const files = [...fileList].filter((file) => file.size > 0);
-    const empty = [...fileList].filter((file) => file.size === 0).map((file) => file.name);
-    const nothing = empty.length ? `There is nothing in ${empty.join(", ")}: the file has 0 bytes. Was it copied whole?` : "";
-    if (nothing) announce(nothing);
-    complain(nothing);
+    const { good: files, words } = sorted([...fileList], Number(form.dataset.maxBytes));
+    if (words) announce(words);
+    complain(words);
     if (files.length === 0) return;
     const most = Number(form.dataset.maxPhotos);
     if (together.checked && files.length > most) {
@@ -139,6 +137,22 @@ function start() {
     form.querySelector("#photos").focus();
   });
   showEarlier();
+}
+
+/** The files that can be sent, and what is wrong with the others: those would be refused after they were sent. */
+function sorted(files, maxBytes) {
+  const named = (those) => those.map((file) => file.name).join(", ");
+  const empty = files.filter((file) => file.size === 0);
+  const large = files.filter((file) => file.size > maxBytes);
+  const words = [
+    empty.length ? `There is nothing in ${named(empty)}: the file has 0 bytes. Was it copied whole?` : "",
+    large.length ? `Not sent, as a photo may have ${megabytes(maxBytes)}: ${large.map((file) => `${file.name} (${megabytes(file.size)})`).join(", ")}.` : "",
+  ];
+  return { good: files.filter((file) => file.size > 0 && file.size <= maxBytes), words: words.filter(Boolean).join(" ") };
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
 }
 
 /** Our own page's markup, escaped by the server, and under the photo the name of its file. */
