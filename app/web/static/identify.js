@@ -146,7 +146,7 @@ function sorted(files, maxBytes) {
   const large = files.filter((file) => file.size > maxBytes);
   const words = [
     empty.length ? `There is nothing in ${named(empty)}: the file has 0 bytes. Was it copied whole?` : "",
-    large.length ? `Not sent, as a photo may have ${megabytes(maxBytes)}: ${large.map((file) => `${file.name} (${megabytes(file.size)})`).join(", ")}.` : "",
+    large.length ? `Not sent, as a photo may have at most ${megabytes(maxBytes)}: ${large.map((file) => `${file.name} (${megabytes(file.size)})`).join(", ")}.` : "",
   ];
   return { good: files.filter((file) => file.size > 0 && file.size <= maxBytes), words: words.filter(Boolean).join(" ") };
 }

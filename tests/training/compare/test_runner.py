@@ -383,7 +383,8 @@ def test_interrupted_it_leaves_no_process_behind_and_goes_on_where_it_was(
         *("--backbones", "test_efficientnet", *TINY, "optimisation.epochs=60"),
     ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "training", *words],
+        # Behind this process, which must see its first epoch before it has done the last.
+        ["nice", "-n", "10", sys.executable, "-m", "training", *words],
         cwd=REPO,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         stderr=subprocess.PIPE,
