@@ -292,7 +292,7 @@ class Discriminant(Choice):
 
     @property
     def moves_prior(self) -> bool:
-        """Never on top of another correction: it mixes a head without a prior into one that may have one."""
+        """Not alone: it mixes a head without a prior into one that may have one."""
         return False
 
 

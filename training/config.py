@@ -10,6 +10,7 @@ from training.choices import (
     Choice,
     ClassWeights,
     CrossEntropy,
+    Discriminant,
     EqualWeights,
     Experts,
     Fraction,
@@ -273,7 +274,19 @@ class RunConfig(Frozen):
             ]
             if self.distillation.student and (self.stage.moves_prior or self.post_hoc.moves_prior):
                 choices.append((f"distillation.teachers={self.distillation.teachers}", self.distillation))
-        return tuple(name for name, choice in choices if choice.moves_prior)
+        found = [name for name, choice in choices if choice.moves_prior]
+        if self.mixes_for_the_tail and self.stage.name not in ("crt", "ncm"):
+            found.insert(0, "mixing=cmo" if self.mixing.cmo else "mixing=remix")
+        # Beside a prior that is chosen on validation, which sees what the discriminant left, it is none.
+        if isinstance(self.stage, Discriminant) and self.stage.share and self.post_hoc.tau:
+            found.insert(0, "stage=discriminant")
+        return tuple(found)
+
+    @property
+    def mixes_for_the_tail(self) -> bool:
+        """Whether mixing gives labels (Remix) or images (CMO) to rarer classes, by an amount that nobody can derive."""
+        mixed = self.optimisation.mixup_alpha > 0 or self.optimisation.cutmix_alpha > 0
+        return self.mixing.cmo > 0 or (self.mixing.remix and mixed)
 
     @property
     def crop_size_px(self) -> int:

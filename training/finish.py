@@ -120,6 +120,8 @@ def _second_stage(
     stage, head, seed = config.stage, classifier.head, config.seed
     if isinstance(stage, choices.TauNorm):
         linear, tau = cast(nn.Linear, head), stage.tau
+        if tau == 0:  # asked for, it changes nothing; chosen, it was the best of heads without a bias
+            return linear
         if tau is None:
             tau = stages.best_tau(linear, _embedded(classifier, dataset, photos, "val"))
         return stages.tau_norm(linear, tau)

@@ -67,14 +67,20 @@ class ReversedPrior(nn.Module):
 
     shift_C: Tensor
 
-    def __init__(self, training_counts: Sequence[int]) -> None:
+    def __init__(self, training_counts: Sequence[int], *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         shift_C = log_prior(training_counts) - 2 * reversed_log_prior(training_counts)
         self.register_buffer("shift_C", shift_C)
+        self.label_smoothing = label_smoothing
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
         """Loss of each image [B]."""
-        return functional.cross_entropy(_widened(logits_BC) + self.shift_C, labels_B, reduction="none")
+        return functional.cross_entropy(
+            _widened(logits_BC) + self.shift_C,
+            labels_B,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
 
 
 class Focal(nn.Module):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from training.choices import EqualWeights
+from training.choices import CrossEntropy, EqualWeights
 from training.class_weights import make_class_weights
 from training.config import RunConfig
 from training.experts import ExpertsLoss
@@ -60,7 +60,12 @@ def _make_loss(config: RunConfig, training_counts: Sequence[int]) -> nn.Module:
     if experts.num == 1:
         return single()
     if experts.priors == "spread":
-        losses = [single(), LogitAdjusted(training_counts), ReversedPrior(training_counts)]
+        smoothing = config.loss.label_smoothing if isinstance(config.loss, CrossEntropy) else 0.0
+        losses = [
+            single(),
+            LogitAdjusted(training_counts, label_smoothing=smoothing),
+            ReversedPrior(training_counts, label_smoothing=smoothing),
+        ]
     else:
         losses = [single() for _ in range(experts.num)]
     return ExpertsLoss(losses, diversity=experts.diversity)

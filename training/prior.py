@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.auxiliary import Distillation, PaCo
-from training.choices import Equalization, LogitAdjusted
+from training.choices import Discriminant, Equalization, LogitAdjusted
 from training.class_weights import make_class_weights
 from training.config import RunConfig
 from training.data.sampler import class_shares
@@ -24,12 +24,13 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
 
     The best fit of cross-entropy to images drawn as q, weighted by w and adjusted by ``tau * log(prior)`` keeps
     ``log q + log w - tau * log(prior)``: what the last epoch does counts. Focal loss, margins and smoothing keep
-    about the same. A second stage on class-balanced draws, or of class means, keeps none; half a discriminant
-    leaves something between, and so do learnt scales (LWS), which leave a bias and directions as they were.
-    Post-hoc adjustment then takes its share, or, chosen on validation, what is left. Remix gives labels to rarer
-    classes, and CMO images, by an amount that depends on which images met. Supervised contrast beside the loss says
-    nothing of the head. PaCo leaves more of a frequent class to its other images, which can be derived only where
-    it is the same for all; teachers as finished say what their run leaves.
+    about the same of classes that a photo may well show; what it gives less than the smoothing's share (0.1 over
+    200 classes: 0.0005), smoothing hides. A second stage on class-balanced draws, or of class means, keeps none,
+    nor does a discriminant alone; half of one leaves something between, and so do learnt scales (LWS), which leave
+    a bias and directions as they were. Post-hoc adjustment then takes its share, or, chosen on validation, what is
+    left. Remix gives labels to rarer classes, and CMO images, by an amount that depends on which images met.
+    Supervised contrast beside the loss says nothing of the head. PaCo leaves more of a frequent class to its other
+    images, which can be derived only where it is the same for all; teachers as finished say what their run leaves.
     """
     if not config.distillation.student:  # the teachers' soup, as they were finished
         config = config.with_(distillation=Distillation())
@@ -41,16 +42,19 @@ def remaining_log_prior(config: RunConfig, training_counts: Sequence[int]) -> ND
     if config.stage.name == "lws":
         return None
     learnt_C = _learnt(config, training_counts)
+    if isinstance(config.stage, Discriminant) and config.stage.share == 1:
+        learnt_C = np.zeros_like(log_counts_C)
     if learnt_C is None or (config.stage.name == "tau_norm" and config.stage.moves_prior):
         return None
+    if isinstance(config.stage, Discriminant) and config.stage.share > 0 and np.ptp(learnt_C) > _TOLERANCE:
+        return None  # whatever post-hoc adjustment takes: nobody knows what it takes it from
     remaining_C: NDArray[np.float64] = learnt_C - config.post_hoc.tau * log_counts_C
-    blended = config.stage.name == "discriminant" and np.ptp(remaining_C) > _TOLERANCE
-    return None if blended else remaining_C
+    return remaining_C
 
 
 def _learnt(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.float64] | None:
     """log of the prior in the logits once the epochs are over [C]; None where nobody can derive it."""
-    if (isinstance(config.loss, Equalization) and config.loss.moves_prior) or _mixes_for_the_tail(config):
+    if (isinstance(config.loss, Equalization) and config.loss.moves_prior) or config.mixes_for_the_tail:
         return None
     last, epochs = config.optimisation.epochs - 1, config.optimisation.epochs
     shares_C = class_shares(config.sampling, training_counts, epoch=last, epochs=epochs)
@@ -62,11 +66,6 @@ def _learnt(config: RunConfig, training_counts: Sequence[int]) -> NDArray[np.flo
     ):
         return None
     return _taught(config, own_C, training_counts) if config.distillation.learns else own_C
-
-
-def _mixes_for_the_tail(config: RunConfig) -> bool:
-    mixed = config.optimisation.mixup_alpha > 0 or config.optimisation.cutmix_alpha > 0
-    return config.mixing.cmo > 0 or (config.mixing.remix and mixed)
 
 
 def _left_to_images(

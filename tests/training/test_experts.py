@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.choices import Experts
+from training.choices import CrossEntropy, Experts
 from training.classifier import Classifier, make_classifier
 from training.data.prepared import Dataset
 from training.experts import ExpertHeads, ParallelStage
 from training.export import check_parity, to_onnx
+from training.objective import make_objective
 from training.overrides import apply_overrides
 from training.recipes import make_recipe
 from training.run_folder import begin_run
@@ -98,3 +99,14 @@ def test_a_run_of_experts_is_read_back_as_it_was_written(
 def test_experts_that_cannot_be_are_refused(recipe: str, words: list[str], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         apply_overrides(make_recipe(recipe), words)
+
+
+def test_smoothed_labels_are_smoothed_for_each_of_the_three_experts() -> None:
+    def spread(label_smoothing: float) -> torch.Tensor:
+        config = make_recipe("sade").with_(loss=CrossEntropy(label_smoothing=label_smoothing))
+        alike_3BC = torch.tensor([[[3.0, 0.0, -1.0]]]).expand(3, 1, 3).clone().requires_grad_()
+        make_objective(config, (90, 9, 1))(alike_3BC, torch.tensor([0])).sum().backward()
+        assert alike_3BC.grad is not None
+        return alike_3BC.grad
+
+    assert ((spread(0.3) - spread(0.0)).abs().amax(dim=(1, 2)) > 1e-3).all()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.choices import EffectiveNumber, InverseFrequency, LogitAdjusted
+from training.choices import EffectiveNumber, InverseFrequency, LogitAdjusted, PostHoc
 from training.config import RunConfig
 from training.overrides import apply_overrides
 from training.prior import prior_in_logits
@@ -99,3 +99,27 @@ def test_balanced_batches_and_an_adjusted_loss_are_refused_together() -> None:
 )
 def test_a_correction_that_corrects_nothing_does_not_count(words: list[str]) -> None:
     assert isinstance(apply_overrides(make_recipe("logit_adjusted"), words), RunConfig)
+
+
+def test_half_a_discriminant_of_a_head_with_a_prior_leaves_nobody_knows_what() -> None:
+    with pytest.raises(ValueError, match=r"by stage=discriminant and post_hoc\.tau=1\.0"):
+        apply_overrides(make_recipe("transfer"), ["post_hoc.tau=1"])
+    words = ["post_hoc.tau=1", "allow_double_correction=true"]
+    assert prior_in_logits(apply_overrides(make_recipe("transfer"), words), COUNTS) == "partial"
+    assert prior_in_logits(make_recipe("transfer"), COUNTS) == "partial"
+    assert prior_in_logits(make_recipe("transfer").with_(post_hoc=PostHoc(tau=None)), COUNTS) == "none"
+
+
+def test_a_discriminant_alone_leaves_none_and_none_of_it_leaves_what_was_learnt() -> None:
+    alone, unused = (
+        apply_overrides(make_recipe("transfer"), [f"stage.share={share}"]) for share in (1.0, 0.0)
+    )
+    assert (prior_in_logits(alone, COUNTS), prior_in_logits(unused, COUNTS)) == ("none", "training")
+
+
+@pytest.mark.parametrize("recipe", ["cmo", "remix"])
+def test_mixing_for_the_tail_is_a_correction(recipe: str) -> None:
+    assert make_recipe(recipe).corrections == (f"mixing={recipe}",)
+    with pytest.raises(ValueError, match=f"by mixing={recipe} and loss=logit_adjusted"):
+        apply_overrides(make_recipe(recipe), ["loss.name=logit_adjusted"])
+    assert apply_overrides(make_recipe(recipe), ["stage.name=crt"]).corrections == ("stage=crt",)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from training.choices import EffectiveNumber, Sampling
+from training.choices import LDAM, EffectiveNumber, Experts, Mixing, Sampling
 from training.config import RunConfig
 from training.data.batches import cut_to_batches
 from training.data.cache import open_cache
@@ -72,8 +72,15 @@ def test_a_class_without_photos_is_never_drawn() -> None:
     [
         {"weights": EffectiveNumber(beta=0.9, after=0.5)},
         {"sampling": Sampling(name="class_balanced", after=0.5)},
+        {
+            "loss": LDAM(),
+            "model": {"head": "cosine", "learn_scale": False},
+            "weights": EffectiveNumber(beta=0.9, after=0.5),
+            "experts": Experts(num=2, diversity=0.1),
+        },
+        {"mixing": Mixing(cmo=1.0, cmo_rest_epochs=1)},
     ],
-    ids=["re-weighting", "re-sampling"],
+    ids=["re-weighting", "re-sampling", "margins of experts", "patches"],
 )
 def test_a_run_stopped_before_or_behind_its_switch_ends_with_the_same_weights(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
@@ -91,7 +98,7 @@ def test_a_run_stopped_before_or_behind_its_switch_ends_with_the_same_weights(
     resumed = train(config, tiny_dataset, tmp_path / "stopped").state_dict()
     assert all(whole[key].equal(resumed[key]) for key in whole)
 
-    without = config.with_(weights={"name": "equal"}, sampling={"name": "instance"})
+    without = config.with_(weights={"name": "equal"}, sampling={"name": "instance"}, mixing=Mixing())
     plain = train(without, tiny_dataset, tmp_path / "plain").state_dict()
     assert not all(whole[key].equal(plain[key]) for key in whole)
 

@@ -117,6 +117,16 @@ def test_taking_the_prior_twice_at_half_strength_is_taking_it_once() -> None:
     assert halves.weight.equal(whole.weight)
 
 
+def test_a_tau_of_0_leaves_the_head_as_it_is_with_its_bias(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("stage.name=tau_norm", "stage.tau=0")
+    network = trained(config, tiny_dataset, tmp_path, monkeypatch)
+    before = state(network)
+    finish(network, config, tiny_dataset)
+    assert all(value.equal(before[key]) for key, value in network.state_dict().items())
+
+
 def test_tau_is_chosen_on_validation_photos(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,15 @@ def test_the_insect_weights_see_the_same_features_with_their_batch_normalisation
 
 @pytest.mark.parametrize(
     ("backbone", "size_px"),
-    [("mobilenetv2_100", 64), ("resnet18", 64), ("test_convnext", 64), ("test_vit", 160)],
+    [
+        ("mobilenetv2_100", 64),
+        ("mobilenetv3_small_050", 64),
+        ("resnet18", 64),
+        ("resnet50", 64),
+        ("resnet32_cifar", 32),
+        ("test_convnext", 64),
+        ("test_vit", 160),
+    ],
 )
 def test_every_family_learns_and_answers_the_same_in_onnx(backbone: str, size_px: int) -> None:
     torch.manual_seed(0)

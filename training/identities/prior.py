@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from training.choices import (
+    Discriminant,
     EffectiveNumber,
     Experts,
     InverseFrequency,
     LogitAdjusted,
+    Mixing,
     PostHoc,
     Sampling,
     TauNorm,
@@ -130,7 +132,7 @@ def _is_refused(changes: dict[str, object]) -> bool:
 
 @CHECKS.add(
     "correct once",
-    "any two of sampler, loss, weights, stage and post-hoc prior are refused unless both are meant",
+    "any two of sampler, loss, weights, mixing, stage and post-hoc prior are refused unless both are meant",
 )
 def _once() -> bool:
     corrections: tuple[dict[str, object], ...] = (
@@ -139,8 +141,10 @@ def _once() -> bool:
         {"weights": EffectiveNumber()},
         {"stage": TauNorm()},
         {"post_hoc": PostHoc(tau=1.0)},
+        {"mixing": Mixing(cmo=0.5), "optimisation": make_recipe("cmo").optimisation},
     )
     pairs = [one | other for one, other in combinations(corrections, 2)]
+    pairs.append({"stage": Discriminant(), "post_hoc": PostHoc(tau=1.0)})
     alone = not any(map(_is_refused, corrections))
     meant = not any(_is_refused(pair | {"allow_double_correction": True}) for pair in pairs)
     return alone and meant and all(map(_is_refused, pairs))
