@@ -1,56 +1,59 @@
 """Comparison -> CSV files beside the page, for whoever wants to reckon on. Shares in 0 to 1, unrounded to speak of."""
 
 import csv
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from models.evaluation import Estimate, Evaluation
 from models.groups import GROUPS
-from training.compare.differences import Versuses, factor_of
+from models.tally import SCORES
+from training.compare.differences import Versus, Versuses, factor_of
 from training.compare.methods import FIGURES, Comparison, Method
-from training.compare.page import NO_TEST_PHOTOS
-from training.compare.record import Cost
-from training.compare.statistics import Difference, Spread
+from training.compare.page import NO_SPECIES, NO_TEST_PHOTOS
+from training.compare.record import Cost, RunResult
+from training.compare.statistics import Difference, Spread, f1_of_species
 from training.compare.tables import absence
 
 _COSTS = tuple(Cost.model_fields)
-_OF_A_DIFFERENCE = ("difference", "low", "high", "p_corrected")
+_VERSUS_COLUMNS = (
+    *("seeds", "hardware", "reference_hardware", "figure", "difference", "low", "high", "p_corrected"),
+    "num_comparisons",
+)
+_SCORES = tuple(f"{score}{end}" for score in SCORES for end in ("", "_low", "_high"))
+_GROUP_COLUMNS = (
+    *("recipe", "backbone", "seed", "group", "num_species", "num_species_tested", "num_test_images"),
+    *(*_SCORES, "ece"),
+)
+_SPECIES_COLUMNS = (
+    *("recipe", "backbone", "seed", "species", "training_count", "group", "support", "num_named"),
+    *_SCORES,
+)
+NEVER_NAMED = "never named"
 
 
 def write_csv_files(comparison: Comparison, versuses: Versuses, ablations: Versuses, out: Path) -> None:
-    """Write overall, runs, species, comparisons, cost and ablation."""
+    """Write overall, runs, groups, species, comparisons, cost and ablation. A run's figures have its own intervals."""
     methods = comparison.methods + comparison.removals
     _write(out / "overall.csv", _overall_columns(), (_overall_row(comparison, method) for method in methods))
     _write(out / "runs.csv", _runs_columns(), _runs_rows(comparison, methods))
-    _write(
-        out / "species.csv",
-        ("recipe", "backbone", "species", "training_count", "group", "support", "recall"),
-        _species_rows(comparison, methods),
-    )
+    _write(out / "groups.csv", _GROUP_COLUMNS, _groups_rows(methods))
+    _write(out / "species.csv", _SPECIES_COLUMNS, _species_rows(methods))
     _write(
         out / "comparisons.csv",
-        ("recipe", "backbone", "against", "figure", *_OF_A_DIFFERENCE, "num_comparisons"),
+        ("recipe", "backbone", "against", *_VERSUS_COLUMNS),
         (
-            (row.method.recipe, row.method.backbone, row.reference.recipe, name, *found, versuses.num_tests)
-            for row in versuses.rows
-            for name, found in _differences(comparison, row.differences)
+            (row.method.recipe, row.method.backbone, row.reference.recipe, *said)
+            for row, said in _versus_rows(comparison, versuses)
         ),
     )
-    _write(out / "cost.csv", ("recipe", "backbone", "seed", *_COSTS), _cost_rows(methods))
+    cost_columns = ("recipe", "backbone", "seed", "hardware", "peak_memory_of", *_COSTS)
+    _write(out / "cost.csv", cost_columns, _cost_rows(methods))
     _write(
         out / "ablation.csv",
-        ("recipe", "without", "backbone", "figure", *_OF_A_DIFFERENCE, "num_comparisons"),
+        ("recipe", "without", "backbone", *_VERSUS_COLUMNS),
         (
-            (
-                row.reference.recipe,
-                factor_of(row.method),
-                row.method.backbone,
-                name,
-                *found,
-                ablations.num_tests,
-            )
-            for row in ablations.rows
-            for name, found in _differences(comparison, row.differences)
+            (row.reference.recipe, factor_of(row.method), row.method.backbone, *said)
+            for row, said in _versus_rows(comparison, ablations)
         ),
     )
 
@@ -118,16 +121,47 @@ def _runs_rows(comparison: Comparison, methods: Sequence[Method]) -> Iterable[li
             ]
 
 
-def _species_rows(comparison: Comparison, methods: Sequence[Method]) -> Iterable[list[object]]:
-    dataset = comparison.dataset
-    support = Counter(methods[0].runs[0].test.labels)
+def _evaluations(methods: Sequence[Method]) -> Iterable[tuple[RunResult, Evaluation]]:
     for method in methods:
-        for place, recall in enumerate(method.species_recall):
+        yield from zip(method.runs, method.test, strict=True)
+
+
+def _groups_rows(methods: Sequence[Method]) -> Iterable[list[object]]:
+    for run, evaluation in _evaluations(methods):
+        for found in evaluation.groups:
+            absent = NO_TEST_PHOTOS if found.num_species else NO_SPECIES
             yield [
-                *(method.recipe, method.backbone, dataset.labels[place], dataset.info.training_counts[place]),
-                *(dataset.groups[place], support[place]),
-                NO_TEST_PHOTOS if recall is None else _number(recall),
+                *(run.recipe, run.backbone, run.seed, found.group),
+                *(found.num_species, found.num_species_tested, found.num_test_images),
+                *_estimates((found.recall, found.precision, found.f1), absent),
+                absent if found.ece is None else _number(found.ece),
             ]
+
+
+def _species_rows(methods: Sequence[Method]) -> Iterable[list[object]]:
+    for run, evaluation in _evaluations(methods):
+        for found in evaluation.species:
+            yield [
+                *(run.recipe, run.backbone, run.seed, found.label, found.training_count, found.group),
+                *(found.num_test_images, found.num_predicted),
+                *_estimates((found.recall,), NO_TEST_PHOTOS),
+                *_estimates((found.precision,), NEVER_NAMED),
+                *_estimates((f1_of_species(found),), NO_TEST_PHOTOS),
+            ]
+
+
+def _estimates(found: Sequence[Estimate | None], absent: str) -> Iterable[object]:
+    """Three cells each: the figure and its 95% interval."""
+    for one in found:
+        yield from (absent, "", "") if one is None else map(_number, (one.value, *one.interval))
+
+
+def _versus_rows(comparison: Comparison, versuses: Versuses) -> Iterable[tuple[Versus, list[object]]]:
+    """Of each comparison a row a figure, with the seeds that are compared and what either side ran on."""
+    for row in versuses.rows:
+        pair = [" ".join(map(str, row.seeds)) or "none in common", *row.hardware]
+        for name, found in _differences(comparison, row.differences):
+            yield row, [*pair, name, *found, versuses.num_tests]
 
 
 def _differences(
@@ -144,7 +178,8 @@ def _differences(
 def _cost_rows(methods: Sequence[Method]) -> Iterable[list[object]]:
     for method in methods:
         for run in method.runs:
-            yield [run.recipe, run.backbone, run.seed, *(getattr(run.cost, name) for name in _COSTS)]
+            costs = (getattr(run.cost, name) for name in _COSTS)
+            yield [run.recipe, run.backbone, run.seed, run.hardware, run.memory_of, *costs]
 
 
 def _number(value: float) -> float:

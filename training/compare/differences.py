@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from training.compare.methods import WITHOUT, Comparison, Method
+from training.compare.methods import WITHOUT, Comparison, Method, share_right
+from training.compare.record import RunResult
 from training.compare.statistics import Difference, corrected, paired_differences
 
 _FEWEST_REPLICATES = 10_000
@@ -11,11 +12,29 @@ _REPLICATES_A_TEST = 100
 
 
 class Versus(NamedTuple):
-    """A method and what it is compared with; p-values are corrected for all differences of its table."""
+    """A method and what it is compared with; p-values are corrected for all differences of its table.
+
+    ``seeds``: those that both have, which alone are compared; where they share none, all of either are.
+    """
 
     method: Method
     reference: Method
+    seeds: tuple[int, ...]
     differences: Mapping[str, Difference]
+
+    @property
+    def hardware(self) -> tuple[str, str]:
+        """What the compared runs were made on, and what the reference's."""
+        ours, theirs = (_machines(_runs_of(method, self.seeds)) for method in (self.method, self.reference))
+        return ours, theirs
+
+    @property
+    def on_other_hardware(self) -> bool:
+        """Whether that differs for a seed that both have, or as a whole where they share none."""
+        ours, theirs = (
+            [run.hardware for run in _runs_of(method, self.seeds)] for method in (self.method, self.reference)
+        )
+        return ours != theirs if self.seeds else set(ours) != set(theirs)
 
 
 class Versuses(NamedTuple):
@@ -52,8 +71,29 @@ def _versuses(comparison: Comparison, pairs: Sequence[tuple[Method, Method]]) ->
     """As many replicates as it takes for a difference that none of them contradicts to survive the correction."""
     num_tests = len(pairs) * len(comparison.design.figures)
     num = max(_FEWEST_REPLICATES, _REPLICATES_A_TEST * num_tests)
+    seeds = [_shared_seeds(*pair) for pair in pairs]
     found = corrected(
-        [paired_differences(m.right_N, other.right_N, comparison.design, num=num) for m, other in pairs]
+        [
+            paired_differences(
+                share_right(_runs_of(method, shared)),
+                share_right(_runs_of(reference, shared)),
+                comparison.design,
+                num=num,
+            )
+            for (method, reference), shared in zip(pairs, seeds, strict=True)
+        ]
     )
-    rows = tuple(Versus(*pair, differences) for pair, differences in zip(pairs, found, strict=True))
+    rows = tuple(Versus(*pair, shared, each) for pair, shared, each in zip(pairs, seeds, found, strict=True))
     return Versuses(rows, num_tests, num)
+
+
+def _shared_seeds(one: Method, other: Method) -> tuple[int, ...]:
+    return tuple(sorted({run.seed for run in one.runs} & {run.seed for run in other.runs}))
+
+
+def _runs_of(method: Method, seeds: Sequence[int]) -> list[RunResult]:
+    return [run for run in method.runs if run.seed in seeds or not seeds]
+
+
+def _machines(runs: Sequence[RunResult]) -> str:
+    return " and ".join(dict.fromkeys(run.hardware for run in runs))

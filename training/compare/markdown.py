@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from training.compare.caveats import ablation_caveats, baseline_caveats
 from training.compare.differences import Versuses
 from training.compare.methods import Comparison
 from training.compare.page import Cell, Table
@@ -10,16 +11,19 @@ from training.compare.winners import answers, winners_table
 
 
 def markdown_tables(comparison: Comparison, versuses: Versuses, removals: Versuses) -> str:
-    """The findings and the tables that the report begins with, as Markdown."""
-    tables = [overall_table(comparison), winners_table(comparison), cost_table(comparison.methods)]
+    """The findings and the tables that the report begins with, as Markdown; under differences what limits them."""
+    findings = "\n".join(f"- {answer}" for answer in answers(comparison, versuses))
+    parts = [findings, markdown(overall_table(comparison)), markdown(winners_table(comparison))]
     if versuses.rows:
         corrected = f"p corrected for {versuses.num_tests}"
         caption = f"Difference to {comparison.baseline} in percentage points (95% interval), {corrected}"
-        tables.insert(2, versus_table(comparison, versuses.rows, caption, ""))
+        parts.append(markdown(versus_table(comparison, versuses.rows, caption, "")))
+        parts += baseline_caveats(comparison, versuses)
     if removals.rows:
-        tables.insert(-1, ablation_table(comparison, removals.rows))
-    findings = "\n".join(f"- {answer}" for answer in answers(comparison, versuses))
-    return "\n\n".join([findings, *map(markdown, tables)]) + "\n"
+        parts.append(markdown(ablation_table(comparison, removals.rows)))
+        parts += ablation_caveats(removals)
+    parts.append(markdown(cost_table(comparison.methods)))
+    return "\n\n".join(parts) + "\n"
 
 
 def markdown(table: Table) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.evaluation import Evaluation, Interval
 from models.groups import GROUPS, Group
-from models.metrics import evaluate_predictions
+from models.metrics import NUM_BOOTSTRAP, evaluate_predictions
 from models.resampling import Design, make_design
 from training.compare.record import Predictions, RunResult
 from training.compare.selection import validation_standings
@@ -44,8 +44,8 @@ FIGURES: Mapping[str, Callable[[Evaluation], float | None]] = {
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A recipe on a backbone. Evaluations are one a run, in the order of ``runs``; ``right_N`` is the share of its
-    seeds that named a test photo right; ``intervals`` are of the test photos, the seeds averaged.
+    """A recipe on a backbone. Evaluations are one a run, in the order of ``runs``; ``intervals`` are of the test
+    photos, the seeds averaged.
     """
 
     name: str
@@ -53,7 +53,6 @@ class Method:
     test: tuple[Evaluation, ...]
     validation: tuple[Evaluation, ...]
     validation_score: float
-    right_N: NDArray[np.float64]
     intervals: Mapping[str, Interval]
 
     @property
@@ -83,9 +82,11 @@ class Method:
             for seeds in zip(*recalls, strict=True)
         )
 
-    def mean_cost(self, name: str) -> float:
-        """Mean over the seeds of a field of ``Cost``."""
-        return float(np.mean([getattr(run.cost, name) for run in self.runs]))
+    @property
+    def runs_by_machine(self) -> Mapping[str, tuple[RunResult, ...]]:
+        """Its runs by the hardware they were made on: what they cost compares only within one machine."""
+        machines = dict.fromkeys(run.hardware for run in self.runs)
+        return {name: tuple(run for run in self.runs if run.hardware == name) for name in machines}
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,20 +164,24 @@ def _check_photos(result: RunResult, dataset: Dataset) -> None:
 
 def _method(runs: Sequence[RunResult], dataset: Dataset, design: Design, several: bool) -> Method:
     ordered = tuple(sorted(runs, key=lambda run: run.seed))
-    right_N = np.mean([run.test.correct for run in ordered], axis=0)
     return Method(
         name=f"{ordered[0].recipe}, {ordered[0].backbone}" if several else ordered[0].recipe,
         runs=ordered,
-        test=tuple(_evaluation(run.test, "test", dataset) for run in ordered),
-        validation=tuple(_evaluation(run.validation, "val", dataset) for run in ordered),
+        test=tuple(_evaluation(run.test, "test", dataset, NUM_BOOTSTRAP) for run in ordered),
+        validation=tuple(_evaluation(run.validation, "val", dataset, 0) for run in ordered),
         validation_score=validation_standings(ordered, dataset.groups)[0].mean,
-        right_N=right_N,
-        intervals=intervals_of(right_N, design),
+        intervals=intervals_of(share_right(ordered), design),
     )
 
 
-def _evaluation(said: Predictions, split: str, dataset: Dataset) -> Evaluation:
-    """Without replicates: the report's own are of the seeds' mean, and paired."""
+def share_right(runs: Sequence[RunResult]) -> NDArray[np.float64]:
+    """The share of these runs that named a test photo right [N]."""
+    share_N: NDArray[np.float64] = np.mean([run.test.correct for run in runs], axis=0)
+    return share_N
+
+
+def _evaluation(said: Predictions, split: str, dataset: Dataset, num_bootstrap: int) -> Evaluation:
+    """Its intervals are one run's; those of the seeds' mean, and of differences, are the report's own."""
     return evaluate_predictions(
         np.array(said.predicted),
         np.array(said.confidence),
@@ -186,7 +191,7 @@ def _evaluation(said: Predictions, split: str, dataset: Dataset) -> Evaluation:
         groups=dataset.groups,
         split=split,
         data_sha256=dataset.info.content_sha256,
-        num_bootstrap=0,
+        num_bootstrap=num_bootstrap,
     )
 
 

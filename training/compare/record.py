@@ -4,8 +4,9 @@ Knows nothing of networks or of how a run was made. Legend: N images.
 """
 
 import json
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_valida
 from training.config import RunConfig
 
 RESULT = "result.json"
+
+_COUNTS_CORES = re.compile(r", [\d,]+ cores?$")
 
 Confidence = Annotated[float, PlainSerializer(lambda value: round(value, 4), when_used="json")]
 
@@ -82,6 +85,11 @@ class RunResult(_Frozen):
     def key(self) -> str:
         """What tells a run from the others of a comparison, fit for a folder's name."""
         return f"{self.recipe}-{self.backbone}-{self.seed}"
+
+    @property
+    def memory_of(self) -> Literal["process", "GPU"]:
+        """Whose peak ``cost`` holds: only a processor is named with its cores."""
+        return "process" if _COUNTS_CORES.search(self.hardware) else "GPU"
 
 
 def write_result(result: RunResult, folder: Path) -> None:

@@ -1,10 +1,12 @@
 """Comparison -> the sections of the report. Words, tables and plots; photos and files are elsewhere."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from models.groups import GROUPS
 from models.words import count_words
 from training.choices import EqualWeights
+from training.compare.caveats import ablation_caveats, baseline_caveats
 from training.compare.confusions import confusions_table, family_tables
 from training.compare.differences import Versuses, factor_of
 from training.compare.methods import Comparison, Method
@@ -28,25 +30,24 @@ REFERENCE_LOSS = "cross_entropy"
 def data_section(comparison: Comparison) -> Section:
     """What is learnt from and judged on."""
     dataset = comparison.dataset
+    support = Counter(comparison.methods[0].runs[0].test.labels)
     numbers = profile(dataset.info.training_counts, dataset.info.group_rule)
     rows = []
     for group in GROUPS:
         members = [place for place, name in enumerate(dataset.groups) if name == group]
         counts = [dataset.info.training_counts[place] for place in members]
-        tested = {place for place in comparison.methods[0].runs[0].test.labels if place in set(members)}
+        tested = [support[place] for place in members if support[place]]
         span = f"{min(counts)}–{max(counts)}" if counts else "–"
         rows.append(
             (
                 text_cell(group),
-                *(
-                    number_cell(words)
-                    for words in (f"{len(members):,}", span, f"{sum(counts):,}", f"{len(tested):,}")
-                ),
+                number_cell(f"{len(members):,}"),
+                number_cell(span),
+                *(number_cell(f"{num:,}") for num in (sum(counts), len(tested), sum(tested))),
             )
         )
-    table = Table(
-        "Groups", headings("group", "species|training photos of a species|in all|species tested"), tuple(rows)
-    )
+    names = "species|training photos of a species|in all|species tested|test photos"
+    table = Table("Groups", headings("group", names), tuple(rows))
     facts = (
         ("species", f"{numbers['num_classes']:,}"),
         ("training photos", f"{numbers['num_images']:,}"),
@@ -71,22 +72,12 @@ def overall_section(comparison: Comparison, versuses: Versuses) -> Section:
     ]
     tables = [overall_table(comparison), winners_table(comparison)]
     if versuses.rows:
-        text.append(versus_words(comparison, versuses))
+        text += baseline_caveats(comparison, versuses)
         caption = f"Difference to {comparison.baseline} in percentage points, 95% interval"
         tables.append(versus_table(comparison, versuses.rows, caption, "comparisons.csv"))
     else:
         text.append(f"No method could be compared with the baseline {comparison.baseline}.")
     return Section("overall", "All methods", tuple(text), tables=tuple(tables))
-
-
-def versus_words(comparison: Comparison, versuses: Versuses) -> str:
-    """How differences were tested, and how many."""
-    return (
-        f"Differences are paired: both methods on the same {comparison.num_test_images:,} test photos, seeds averaged "
-        f"photo by photo, photos resampled within their species {versuses.num_replicates:,} times. p-values are "
-        f"corrected (Holm) for all {versuses.num_tests} comparisons of this table; * marks those under 0.05. Intervals "
-        "are for one difference each and say nothing of other training photos or of other seeds."
-    )
 
 
 def groups_section(comparison: Comparison) -> Section:
@@ -178,16 +169,16 @@ def ablation_section(comparison: Comparison, ablations: Versuses) -> Section:
         return Section(
             "ablation", "Ablation", ("No run without one of a recipe's factors is among the results.",)
         )
-    text = (
-        "Each run is the full recipe without one factor; what it loses is what the factor is worth. Differences are "
-        f"paired as above; p-values are corrected (Holm) for all {ablations.num_tests} comparisons of this table."
-    )
     rows = [(f"without {factor_of(row.method)}", row.differences) for row in ablations.rows]
     plot = differences_plot(
         rows, "ablation", "Difference of head, middle and tail recall to the full recipe."
     )
     return Section(
-        "ablation", "Ablation", (text,), (plot,), tables=(ablation_table(comparison, ablations.rows),)
+        "ablation",
+        "Ablation",
+        ablation_caveats(ablations),
+        (plot,),
+        tables=(ablation_table(comparison, ablations.rows),),
     )
 
 
@@ -195,7 +186,8 @@ def cost_section(comparison: Comparison) -> Section:
     """What the runs took."""
     text = (
         "Minutes are a run's training, its teachers' included; finish minutes are what came after its epochs. Times "
-        "compare only within one machine."
+        "and memory compare only within one machine, so a method has a line for each; memory is the peak of the "
+        "process, or of the GPU where the run was made on one."
     )
     return Section("cost", "Cost", (text,), tables=(cost_table(comparison.methods + comparison.removals),))
 

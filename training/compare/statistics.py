@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation import Interval
+from models.evaluation import Estimate, Interval, SpeciesMetrics
+from models.metrics import wilson
 from models.resampling import Design, figures_of, replicates
 
 _TINY = 1e-9
@@ -42,6 +43,20 @@ def spread(values: Sequence[float]) -> Spread:
     """
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(float(np.mean(values)), deviation, len(values))
+
+
+def f1_of_species(species: SpeciesMetrics) -> Estimate | None:
+    """F1 of a species with its 95% interval; None without test photos.
+
+    F1 is 2J / (1 + J), and J (Jaccard's) is a share of photos: of those that are of the species or were named as it,
+    those that are both. So its interval is Wilson's of J, put through the same formula.
+    """
+    if species.recall is None:
+        return None
+    hits = round(species.recall.value * species.num_test_images)
+    num_either = species.num_test_images + species.num_predicted - hits
+    low, high = (2 * share / (1 + share) for share in wilson(hits, num_either))
+    return Estimate(value=2 * hits / (hits + num_either), interval=(low, high))
 
 
 def intervals_of(

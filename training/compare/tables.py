@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 
 from models.groups import GROUPS
 from training.compare.differences import Versus, factor_of
@@ -19,6 +20,7 @@ from training.compare.page import (
     spread_words,
     text_cell,
 )
+from training.compare.record import RunResult
 from training.compare.statistics import Difference
 
 _DECIMAL = ("ece",)
@@ -75,13 +77,19 @@ def versus_table(comparison: Comparison, rows: Sequence[Versus], caption: str, c
     figures = ("accuracy", "macro_recall", *GROUPS)
     body = []
     for versus in rows:
-        cells = [text_cell(versus.method.name)]
+        cells = [text_cell(versus.method.name), _seeds_cell(versus)]
         for figure in figures:
             found = versus.differences.get(figure)
             words = difference_words(found, absence(comparison, figure))
             cells.append(number_cell(words, _p_mark(found)))
         body.append(tuple(cells))
-    return Table(caption, headings("method", "accuracy|macro recall", *GROUPS), tuple(body), csv=csv)
+    columns = headings("method", "seeds compared|accuracy|macro recall", *GROUPS)
+    return Table(caption, columns, tuple(body), csv=csv)
+
+
+def _seeds_cell(versus: Versus) -> Cell:
+    """How many seeds both have."""
+    return number_cell(str(len(versus.seeds)) if versus.seeds else "none in common")
 
 
 def _p_mark(found: Difference | None) -> str:
@@ -96,6 +104,7 @@ def ablation_table(comparison: Comparison, rows: Sequence[Versus]) -> Table:
             text_cell(f"{versus.reference.name} without {factor_of(versus.method)}"),
             number_cell(str(len(versus.method.runs))),
             number_cell(f"{100 * versus.method.validation_score:.1f}"),
+            _seeds_cell(versus),
         ]
         for figure in ("accuracy", *GROUPS):
             found = versus.differences.get(figure)
@@ -104,7 +113,7 @@ def ablation_table(comparison: Comparison, rows: Sequence[Versus]) -> Table:
         body.append(tuple(cells))
     return Table(
         "Difference to the full recipe in percentage points, 95% interval",
-        headings("run", "n|validation score|accuracy", *GROUPS),
+        headings("run", "n|validation score|seeds compared|accuracy", *GROUPS),
         tuple(body),
         csv="ablation.csv",
     )
@@ -126,6 +135,7 @@ def groups_table(comparison: Comparison, methods: Sequence[Method]) -> Table:
         "Mean recall in percent (95% interval over test photos)",
         headings("method", "", *GROUPS),
         tuple(body),
+        csv="groups.csv",
         tall=True,
     )
 
@@ -161,28 +171,34 @@ def species_table(comparison: Comparison, methods: Sequence[Method]) -> Table:
 
 
 def cost_table(methods: Sequence[Method]) -> Table:
-    """What a run of each method took, mean over its seeds."""
+    """What a run of each method took on each machine that it was run on, mean over its seeds there."""
     rows = [
-        (
-            text_cell(
-                method.name,
-                "epochs shared with another run"
-                if all(run.cost.shared_epochs for run in method.runs)
-                else "",
-            ),
-            number_cell(f"{method.mean_cost('images_per_s'):,.1f}"),
-            number_cell(f"{method.mean_cost('minutes'):,.1f}"),
-            number_cell(f"{method.mean_cost('finish_minutes'):,.1f}"),
-            number_cell(f"{method.mean_cost('peak_memory_mib'):,.0f}"),
-            number_cell(f"{method.mean_cost('num_parameters') / 1e6:.2f}"),
-        )
+        _cost_row(method.name, hardware, runs)
         for method in methods
+        for hardware, runs in method.runs_by_machine.items()
     ]
-    names = "training photos/s|minutes|finish minutes|peak memory, MiB|parameters, millions"
+    names = "n|training photos/s|minutes|finish minutes|peak memory, MiB|parameters, millions"
     return Table(
-        "Cost of a run, mean over its seeds",
-        headings("method", names),
+        "Cost of a run, mean over its n seeds on that hardware; memory of the process or of the GPU",
+        headings("method|hardware", names),
         tuple(rows),
         csv="cost.csv",
         tall=len(rows) > 15,
+    )
+
+
+def _cost_row(name: str, hardware: str, runs: Sequence[RunResult]) -> tuple[Cell, ...]:
+    def mean(figure: str) -> float:
+        return fmean(getattr(run.cost, figure) for run in runs)
+
+    shared = all(run.cost.shared_epochs for run in runs)
+    return (
+        text_cell(name, "epochs shared with another run" if shared else ""),
+        text_cell(hardware),
+        number_cell(str(len(runs))),
+        number_cell(f"{mean('images_per_s'):,.1f}"),
+        number_cell(f"{mean('minutes'):,.1f}"),
+        number_cell(f"{mean('finish_minutes'):,.1f}"),
+        number_cell(f"{mean('peak_memory_mib'):,.0f}", runs[0].memory_of),
+        number_cell(f"{mean('num_parameters') / 1e6:.2f}"),
     )

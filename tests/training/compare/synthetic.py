@@ -62,6 +62,7 @@ def synthetic_result(
     seed: int = 0,
     recalls: Mapping[str, float] | None = None,
     backbone: str | None = None,
+    hardware: str = "drawn, 2 cores",
 ) -> RunResult:
     """A run of ``recipe``; a name that is no recipe is a removal of the one before ``-without-``."""
     config = make_recipe(recipe.partition("-without-")[0]).with_(recipe=recipe, seed=seed)
@@ -82,7 +83,7 @@ def synthetic_result(
         cost=_cost(config, number),
         command=f"python -m training compare --recipes {recipe} --data data/drawn --out report",
         commit="0" * 40,
-        hardware="drawn, not measured",
+        hardware=hardware,
         environment={"python": "3.11", "torch": "2.11"},
     )
 

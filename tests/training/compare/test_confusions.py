@@ -27,7 +27,7 @@ def tables_of(dataset: Dataset, *seeds: tuple[list[int], list[int]]) -> tuple[Ta
     )
     labels_N = np.array(runs[0].test.labels)
     design = make_design(labels_N, dataset.groups)
-    method = Method("baseline", runs, (), (), 0.0, np.zeros(len(labels_N)), {})
+    method = Method("baseline", runs, (), (), 0.0, {})
     return family_tables(Comparison(dataset, design, (method,), (), "baseline"), method)
 
 

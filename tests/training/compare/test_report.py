@@ -1,83 +1,22 @@
 """The report says what the runs found, stands alone, and says so where there is nothing to say."""
 
-import csv
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from models.taxonomy import Taxon
+from tests.training.compare.reports import FAILED, STRONG, WEAK, Reader, rows_of, some_results, written
 from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
 from training.compare.differences import against_baseline
 from training.compare.methods import make_comparison
 from training.compare.page import SYMBOLS
-from training.compare.record import RunResult
-from training.compare.report import write_report
 from training.compare.sections import loss_methods
 from training.compare.svg import COLOURS
 from training.data.prepared import Dataset
 
-WEAK = {"head": 0.9, "middle": 0.6, "tail": 0.2}
-STRONG = {"head": 0.88, "middle": 0.8, "tail": 0.75}
 REPO = Path(__file__).resolve().parents[3]
-FAILED = "ran out of memory <at epoch 3>: use a smaller batch"
-
-
-class Reader(HTMLParser):
-    """Text, identifiers and addresses of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.words: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            elif name in ("src", "href", "xlink:href"):
-                self.addresses.append(value or "")
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(self.words))
-
-
-def some_results(dataset: Dataset) -> list[RunResult]:
-    return [
-        *(synthetic_result(dataset, "baseline", seed=seed, recalls=WEAK) for seed in range(3)),
-        synthetic_result(dataset, "cross_entropy", recalls=WEAK),
-        synthetic_result(dataset, "logit_adjusted", recalls=STRONG),
-        synthetic_result(dataset, "focal", recalls=WEAK),
-        synthetic_result(dataset, "logit_adjusted-without-loss", recalls=WEAK),
-    ]
-
-
-def written(dataset: Dataset, results: list[RunResult], out: Path, **more: str | None) -> Reader:
-    write_report(
-        dataset,
-        results,
-        out,
-        baseline=more.get("baseline") or "baseline",
-        failures={"ride-mobilenetv2_100-0": FAILED},
-        commands=["python -m training compare --data data/drawn --out report"],
-        runs=out / "runs",
-        tables=out / "tables.md",
-        ablation=more.get("ablation"),
-    )
-    return Reader((out / "index.html").read_text(encoding="utf-8"))
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +38,8 @@ def page(out: Path) -> Reader:
 
 def test_the_page_asks_for_nothing_but_the_files_beside_it(page: Reader, out: Path) -> None:
     links = {address for address in page.addresses if not address.startswith(("#", "data:"))}
-    assert links == {"overall.csv", "comparisons.csv", "species.csv", "ablation.csv", "cost.csv"}
+    names = ("overall", "groups", "comparisons", "species", "ablation", "cost")
+    assert links == {f"{name}.csv" for name in names}
     assert all((out / link).exists() for link in links)
     html = (out / "index.html").read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[^\"'\s<)]+", html)) <= {
@@ -176,7 +116,8 @@ def test_the_files_hold_a_row_for_each_recipe_run_species_and_difference(dataset
     assert float(overall["baseline"]["tail_deviation"]) > 0
     assert overall["focal"]["tail_deviation"] == ""
     assert len(rows_of(out / "runs.csv")) == len(rows_of(out / "cost.csv")) == 7
-    assert len(rows_of(out / "species.csv")) == 5 * len(dataset.labels)
+    assert len(rows_of(out / "species.csv")) == 7 * len(dataset.labels)
+    assert len(rows_of(out / "groups.csv")) == 7 * 3
     differences = rows_of(out / "comparisons.csv")
     assert len(differences) == 3 * 5
     assert {row["num_comparisons"] for row in differences} == {"15"}
@@ -191,6 +132,10 @@ def test_an_empty_group_is_no_species_and_never_zero(tmp_path: Path) -> None:
     assert "no species" in page.text
     for name in ("overall.csv", "runs.csv"):
         assert {row["middle"] for row in rows_of(tmp_path / name)} == {"no species"}
+    groups = [row for row in rows_of(tmp_path / "groups.csv") if row["group"] == "middle"]
+    assert {(row["num_species"], row["f1"], row["ece"]) for row in groups} == {
+        ("0", "no species", "no species")
+    }
     middle = [row for row in rows_of(tmp_path / "comparisons.csv") if row["figure"] == "middle"]
     assert {row["difference"] for row in middle} == {"no species"}
 
@@ -209,6 +154,10 @@ def test_a_group_that_is_not_tested_says_so(tmp_path: Path) -> None:
     assert "no test photos" in page.text
     assert "There is no trade-off to show" in page.text
     assert {row["tail"] for row in rows_of(tmp_path / "overall.csv")} == {"no test photos"}
+    tails = [row for row in rows_of(tmp_path / "groups.csv") if row["group"] == "tail"]
+    assert {(row["num_species"], row["recall"], row["recall_low"]) for row in tails} == {
+        ("3", "no test photos", "")
+    }
 
 
 def test_one_method_alone_still_has_a_report(tmp_path: Path) -> None:

@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 from models.changes import PARTS, wider
 from models.comparison import compare
 from models.differences import NUM_REPLICATES, newcombe_paired
+from models.evaluation import Estimate, SpeciesMetrics
 from models.groups import GROUPS, Group
+from models.metrics import wilson
 from models.resampling import figures_of, make_design, replicates
 from tests.measured import ALL, WORSE_TAIL, measured
 from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
-from training.compare.methods import FIGURES, make_comparison
+from training.compare.methods import FIGURES, make_comparison, share_right
 from training.compare.selection import validation_standings
 from training.compare.statistics import (
     corrected,
+    f1_of_species,
     holm,
     intervals_of,
     paired_differences,
@@ -117,7 +120,7 @@ def test_figures_are_those_of_the_one_definition() -> None:
     result = synthetic_result(dataset, "baseline", recalls={"head": 0.9, "middle": 0.6, "tail": 0.4})
     comparison = make_comparison([result], dataset, "baseline")
     found = dict(
-        zip(comparison.design.figures, figures_of(comparison.best.right_N, comparison.design), strict=True)
+        zip(comparison.design.figures, figures_of(share_right([result]), comparison.design), strict=True)
     )
     for name, value in found.items():
         assert value == pytest.approx(FIGURES[name](comparison.best.test[0]), abs=1e-12)
@@ -139,6 +142,45 @@ def test_the_deviation_is_that_of_a_sample_and_absent_for_one_seed() -> None:
     assert spread(values).deviation == np.std(values, ddof=1)
     assert spread(values).mean == pytest.approx(0.74666666, abs=1e-8)
     assert spread(values[:1]) == (0.71, None, 1)
+
+
+def test_f1_of_a_species_has_the_interval_of_the_share_that_it_is_made_of() -> None:
+    dataset = synthetic_dataset(num_test=12)
+    result = synthetic_result(dataset, "baseline", recalls={"head": 0.9, "middle": 0.6, "tail": 0.4})
+    for species in make_comparison([result], dataset, "baseline").best.test[0].species:
+        found = f1_of_species(species)
+        assert found is not None
+        place = dataset.labels.index(species.label)
+        true_N, named_N = (np.array(said) == place for said in (result.test.labels, result.test.predicted))
+        both, either = int((true_N & named_N).sum()), int((true_N | named_N).sum())
+        assert found.value == pytest.approx(2 * both / (true_N.sum() + named_N.sum()), abs=1e-12)
+        shares = [2 * share / (1 + share) for share in wilson(both, either)]
+        assert found.interval == pytest.approx(shares, abs=1e-12)
+        assert found.interval[0] <= found.value <= found.interval[1]
+
+
+def test_f1_of_a_species_covers_the_truth_in_about_95_of_100_simulated_test_sets() -> None:
+    rng = np.random.default_rng(5)
+    recall, num_images, wrongly_a_set = 0.7, 15, 4.0
+    truth = 2 * recall * num_images / (num_images + recall * num_images + wrongly_a_set)
+    covered = 0
+    for _ in range(2000):
+        hits, wrongly = int(rng.binomial(num_images, recall)), int(rng.poisson(wrongly_a_set))
+        found = f1_of_species(
+            SpeciesMetrics(
+                label="x",
+                group="tail",
+                training_count=3,
+                num_test_images=num_images,
+                num_predicted=hits + wrongly,
+                recall=Estimate(value=hits / num_images, interval=(0.0, 1.0)),
+                precision=None,
+                confused_with=(),
+            )
+        )
+        assert found is not None
+        covered += found.interval[0] <= truth <= found.interval[1]
+    assert 0.92 <= covered / 2000 <= 0.99
 
 
 def test_holm_is_what_is_worked_out_by_hand() -> None:
