@@ -19,7 +19,7 @@ from app.services.adding.species import SpeciesAdder
 from app.services.beside import BesideDecoder
 from app.services.following import follow
 from app.services.promotion import Deployer
-from app.services.rates import ACCOUNT_TIMES, RateLimit
+from app.services.rates import ACCOUNT_TIMES, CONFIRMATIONS, RateLimit
 from app.services.replicas import ReplicaState, Reporter
 from app.services.scan import Fault
 from app.services.shadowing import Shadowing
@@ -156,6 +156,7 @@ def _add_accounts(app: FastAPI, sessions: Sessions) -> None:
     app.state.passwords = Passwords()
     app.state.login_rate = RateLimit(storage, "login", settings.login_rate)
     app.state.account_rate = RateLimit(storage, "account", settings.login_rate, times=ACCOUNT_TIMES)
+    app.state.confirm_rate = RateLimit(storage, "confirm", CONFIRMATIONS)
     app.state.setup_rate = RateLimit(storage, "setup", settings.setup_rate)
 
 

@@ -165,7 +165,9 @@ class Settings(BaseSettings):
     max_queue: int = Field(64, ge=1, le=10_000, description="Requests that may wait; more are answered 503.")
 
     session_hours: float = Field(12.0, gt=0, le=24 * 90, description="Hours a login lasts.")
-    login_rate: Rate = Field("10/minute", description="Log-in attempts per address and per account.")
+    login_rate: Rate = Field(
+        "10/minute", description="Log-in attempts per address; ten times as many per account."
+    )
     predict_rate: Rate = Field("600/minute", description="Identifications per key and per address.")
     setup_rate: Rate = Field("10/minute", description="Set-up attempts per address.")
     drain_notice_s: float = Field(
@@ -232,10 +234,11 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Settings from the environment. Raises SettingsError with one line for each wrong one."""
-    _refuse_misspelt_settings()
+    in_file = _names_in_env_file()
+    _refuse_misspelt_settings(in_file)
     given = os.environ.get("DATABASE_URL")
     try:
-        silent = f"{PREFIX}DATABASE_URL" not in os.environ
+        silent = f"{PREFIX}DATABASE_URL" not in os.environ and f"{PREFIX}DATABASE_URL" not in in_file
         settings = Settings(database_url=SecretStr(given)) if given and silent else Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(fault)) for fault in error.errors())) from error
@@ -262,14 +265,21 @@ def _with_password(url: str, file: Path) -> str:
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{rest}").geturl()
 
 
-def _refuse_misspelt_settings() -> None:
+def _names_in_env_file() -> set[str]:
+    """What ``.env`` sets, in capitals: it is read as if all its names were in small letters."""
+    try:
+        return {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
+    except UnicodeDecodeError as error:
+        raise SettingsError(".env is not UTF-8: write it anew as a text file in that encoding") from error
+
+
+def _refuse_misspelt_settings(in_file: set[str]) -> None:
     """A name that is nearly a setting would be ignored in silence. Other names may belong to other tools.
 
     In ``.env`` as in the environment: the settings are read from both.
     """
     known = [name.upper() for name in Settings.model_fields]
     lines = []
-    in_file = {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}  # it lowers every name
     for name in sorted(in_file.union(os.environ)):
         given = name.upper().removeprefix(PREFIX)
         if name.upper().startswith(PREFIX) and given not in known:

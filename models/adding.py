@@ -44,8 +44,8 @@ class WrongField(ValueError):
 class NameTaken(WrongField):
     """A name that is in the species list already. ``label``: under which label."""
 
-    def __init__(self, field: str, name: str, label: str) -> None:
-        super().__init__(field, f"{name} is in the species list already, as {label}")
+    def __init__(self, field: str, taken: str, label: str) -> None:
+        super().__init__(field, f"{taken} is in the species list already, as {label}")
         self.label = label
 
 
@@ -149,7 +149,7 @@ def _check_free(taxa: Sequence[Taxon], name: str, label: str, field: str) -> Non
         if (taxon.scientific_name or "").casefold() == name.casefold():
             raise NameTaken("name", name, taxon.label)
         if taxon.label.casefold() == label.casefold():
-            raise NameTaken(field, name, taxon.label)
+            raise NameTaken(field, label if field == "label" else name, taxon.label)
 
 
 def check_photos(base: Bundle, photo_sha256: Sequence[str]) -> None:

@@ -63,7 +63,8 @@ class Prototype(_Frozen):
     """A label of the species list that was added from photos, none of which is kept; their SHA-256 are.
 
     ``base_version``: the version that it was added to. ``added_by``: on older cards alone, who added it. It is read and
-    not given on, neither to a reader nor to the next card: a card is public, and names of accounts are not.
+    not given on, neither in an answer nor to the next card: a card is public, and names of accounts are not. Only the
+    zip of such an older bundle, which stays what it is to the byte, still says it.
     """
 
     label: str

@@ -89,7 +89,7 @@ async def _add(settings: Settings, wanted: WantedSpecies, out: Path | None) -> A
         sessions = create_sessions(engine)
         adder = SpeciesAdder(settings, sessions, Adder(settings, sessions), decoder)
         if out is not None:
-            return await adder.write(wanted, out, actor=operator())
+            return await adder.write(wanted, out)
         return await adder.add(wanted, actor=operator())
     finally:
         await decoder.stop()

@@ -29,7 +29,10 @@ class DatabaseStorage(Storage):
         return SQLAlchemyError
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count ``amount`` more, in the window that is open or in a new one of ``expiry`` seconds."""
+        """Count ``amount`` more, in the window that is open or in a new one of ``expiry`` seconds.
+
+        Less than none is never counted: a negative amount gives back what an open window has, and a new one nothing.
+        """
         async with self._sessions() as session:
             count = await _count(session, key, utc_now(), timedelta(seconds=expiry), amount)
             await self._sweep(session)
@@ -75,16 +78,16 @@ class DatabaseStorage(Storage):
 
 
 async def _count(session: AsyncSession, key: str, now: datetime, lasts: timedelta, amount: int) -> int:
-    """Add to a counter or begin it anew, in one statement: two at once are both counted."""
+    """Add to a counter or begin it anew, in one statement: two at once are both counted. Never below zero."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     insert = (sqlite.insert if is_sqlite else postgresql.insert)(RateRow)
-    is_open = RateRow.expires_at > now
+    is_open, total, begun = RateRow.expires_at > now, RateRow.count + amount, max(0, amount)
     statement = (
-        insert.values(key=key, count=amount, expires_at=now + lasts)
+        insert.values(key=key, count=begun, expires_at=now + lasts)
         .on_conflict_do_update(
             index_elements=[RateRow.key],
             set_={
-                "count": case((is_open, RateRow.count + amount), else_=amount),
+                "count": case((is_open & (total > 0), total), (is_open, 0), else_=begun),
                 "expires_at": case((is_open, RateRow.expires_at), else_=now + lasts),
             },
         )

@@ -158,7 +158,7 @@ def _check_replaced(model: str, name: str, before: ChecklistRow | None, replaces
     if replaces == "whatever" or (before.id if before else "nothing") == replaces:
         return
     if before is None:
-        raise Conflict(f"The list named {name!r} that was to be replaced is not in use any more. Look again.")
+        raise Conflict(f"No list named {name!r} is in use that could be replaced. Look again.")
     raise Conflict(
         f"There is a list named {name!r} for {model} already: revision {before.revision}, added by {before.created_by} "
         f"on {before.created_at:%Y-%m-%d}. Look at it, then say that it is to be replaced, or take another name."

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
@@ -14,8 +15,30 @@ ACCOUNT_TIMES = 10
 """Log-ins at one account from all addresses together, as a multiple of those from one address.
 
 One address must not be able to use them up, or any stranger locks any account (OWASP, Authentication Cheat Sheet); and
-who guesses from many addresses has to come to an end.
+who guesses from many addresses is slowed down.
 """
+
+CONFIRMATIONS = "100/day"
+"""Passwords given inside one login: who stole it must not guess all day. Right ones count too; one is enough for a
+quarter of an hour, and a day has 96 of those.
+"""
+
+
+def one_address(host: str) -> str:
+    """What counts as one address: of IPv6 the /64, all of which any single connection has.
+
+    >>> one_address("203.0.113.9"), one_address("2001:db8::a:b"), one_address("::ffff:203.0.113.9")
+    ('203.0.113.9', '2001:db8::/64', '203.0.113.9')
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:  # a socket's path
+        return host
+    if isinstance(address, IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 class RateLimit:

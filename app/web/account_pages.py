@@ -11,7 +11,7 @@ from app.errors import AppError
 from app.services import members, password_change
 from app.services.accounts import MAX_PASSWORD, MIN_PASSWORD, Caller
 from app.web.accounts import limit_confirmation
-from app.web.dependencies import LoginRate, PasswordHashes, Session, Viewer
+from app.web.dependencies import ConfirmRate, PasswordHashes, Session, Viewer
 from app.web.forms import check_form
 from app.web.rendering import render
 from app.web.views import AccountView, LoginEntry, RefusedView
@@ -52,7 +52,7 @@ async def change_password(
     caller: Viewer,
     session: Session,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
     form: Annotated[PasswordForm, Form()],
 ) -> Response:
     """Take another password. Every other login of the account ends with it."""

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.tables import UserRow, utc_now
-from app.errors import Forbidden, InvalidField, LoginRequired
+from app.errors import Forbidden, InvalidField, LoginRequired, TooManyRequests
 from app.services import accounts
 from app.services.accounts import FRESH_LOGIN, MIN_PASSWORD, Passwords
-from app.services.rates import RateLimit
+from app.services.rates import RateLimit, one_address
 from app.web.dependencies import (
     AccountRate,
     CurrentCaller,
@@ -139,14 +139,18 @@ async def setup(
 async def limit_confirmation(rate: RateLimit, caller: accounts.Caller) -> None:
     """Count a try at the password inside a login. Raises TooManyRequests.
 
-    For the login alone: who has not got it cannot use its tries up, and who stole it gets no more from elsewhere.
+    For the login alone, so that who has not got it cannot use its tries up.
     """
-    await rate.hit(f"login {caller.login_sha256}")
+    try:
+        await rate.hit(f"login {caller.login_sha256}")
+    except TooManyRequests as refused:
+        refused.detail = "The password was asked for too often in this login. Log out, and in again."
+        raise
 
 
 def address_subject(request: Request) -> str:
     """Who tries, by address."""
-    return f"address {request.client.host if request.client else 'unknown'}"
+    return f"address {one_address(request.client.host) if request.client else 'unknown'}"
 
 
 def account_subject(name: str) -> str:

@@ -18,7 +18,7 @@ from app.services.promotion import Wanted
 from app.settings import Settings
 from app.web.accounts import confirm_password, needs_password
 from app.web.admin_view import AdminModelsView, Attempt, VersionFacts, admin_model_view, history_view
-from app.web.dependencies import Admin, CurrentDeployer, CurrentSettings, LoginRate, PasswordHashes, Session
+from app.web.dependencies import Admin, ConfirmRate, CurrentDeployer, CurrentSettings, PasswordHashes, Session
 from app.web.forms import check_form
 from app.web.promotion import deploy
 from app.web.registry import ModelName, default_name
@@ -85,7 +85,7 @@ async def promote(
     settings: CurrentSettings,
     deployer: CurrentDeployer,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
     form: Annotated[PromoteForm, Form()],
 ) -> Response:
     """Deploy a version. When that is refused the page says why and keeps what was written."""
@@ -105,7 +105,7 @@ async def rollback(
     settings: CurrentSettings,
     deployer: CurrentDeployer,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
     form: Annotated[PromoteForm, Form()],
 ) -> Response:
     """Take the last promotion back. The gate refuses no rollback."""

@@ -60,8 +60,14 @@ async def get_passwords(request: Request) -> Passwords:
 
 
 async def get_login_rate(request: Request) -> RateLimit:
-    """How often a password may be tried from one address, or inside one login."""
+    """How often a log-in may be tried from one address."""
     rate: RateLimit = request.app.state.login_rate
+    return rate
+
+
+async def get_confirm_rate(request: Request) -> RateLimit:
+    """How often the password may be wrong inside one login."""
+    rate: RateLimit = request.app.state.confirm_rate
     return rate
 
 
@@ -90,6 +96,7 @@ SessionFactory = Annotated[Sessions, Depends(get_sessions)]
 CurrentSettings = Annotated[Settings, Depends(get_settings)]
 PasswordHashes = Annotated[Passwords, Depends(get_passwords)]
 LoginRate = Annotated[RateLimit, Depends(get_login_rate)]
+ConfirmRate = Annotated[RateLimit, Depends(get_confirm_rate)]
 AccountRate = Annotated[RateLimit, Depends(get_account_rate)]
 SetupRate = Annotated[RateLimit, Depends(get_setup_rate)]
 CurrentDeployer = Annotated[Deployer, Depends(get_deployer)]

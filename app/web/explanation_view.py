@@ -27,10 +27,12 @@ _AGAINST = (
     "It rules out what the photo shows, so no species is named by it. The percentages of the species below take the "
     "list into account all the same; a percentage above them does not."
 )
-_UNTOLD = (
-    "It says which species to expect. Which list it is and why it holds would tell where and when the photo was taken: "
-    "that is in the answer that was sent back to whoever sent the photo, and shown to their account."
+_WHICH = (
+    "Which list it is and why it holds would tell where and when the photo was taken, so this page says it only to the "
+    "account that sent the photo, if one did; the API said it in its answer."
 )
+_UNTOLD = f"It says which species to expect. {_WHICH}"
+_UNTOLD_UNUSED = f"It expects no species of the model at that time, and changed nothing. {_WHICH}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,15 @@ def checklist_use_view(use: ChecklistUse | None, *, with_sighting: bool) -> Chec
     """
     if use is None:
         return None
+    heading, reason = f"Checklist {use.name}, {_BASIS[use.basis]}", use.reason
+    if not with_sighting:
+        heading, reason = (
+            ("A checklist was used", _UNTOLD) if use.applied else ("A checklist held", _UNTOLD_UNUSED)
+        )
     return ChecklistUseView(
-        heading=f"Checklist {use.name}, {_BASIS[use.basis]}" if with_sighting else "A checklist was used",
+        heading=heading,
         changed=use.top_before.label != use.top_after.label,
-        reason=use.reason if with_sighting else _UNTOLD,
+        reason=reason,
         caution=(_AGAINST if use.contradicts_photo else _WITH) if use.applied else "",
     )
 

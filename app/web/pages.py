@@ -118,7 +118,10 @@ def _partly_answered(request: Request, photos: Sequence[SentPhoto], outcomes: Se
     refused = [outcome for outcome in outcomes if isinstance(outcome, AppError)]
     num = len(outcomes) - len(refused)
     view = PartlyAnsweredView(
-        title=f"{num or 'None'} of {len(outcomes)} photos {'has' if num == 1 else 'have'} an answer",
+        title=f"{num} of {len(outcomes)} photos {'has' if num == 1 else 'have'} an answer"
+        if num
+        else f"None of the {len(outcomes)} photos has an answer",
+        lede="What has an answer is saved, and need not be sent again." if num else "Nothing was saved.",
         records=tuple(_record(outcome) for outcome in outcomes if isinstance(outcome, str)),
         unanswered=tuple(
             UnansweredPhoto(photo.filename or f"photo {number}", outcome.detail)

@@ -185,7 +185,10 @@ def _after_login(request: Request) -> str:
     """The page that was asked for, or the page of the form that was sent: its own address may take no GET."""
     if request.method == "GET":
         return _path(request.url.path, request.url.query)
-    page = urlsplit(request.headers.get("referer", ""))
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # no address at all
+        return "/"
     if f"{page.scheme}://{page.netloc}".lower() != own_origin(request):
         return "/"
     return own_path(_path(page.path, page.query))

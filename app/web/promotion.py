@@ -22,9 +22,9 @@ from app.web.accounts import confirm_password
 from app.web.adding import Addition
 from app.web.dependencies import (
     ApiAdmin,
+    ConfirmRate,
     CurrentDeployer,
     CurrentSettings,
-    LoginRate,
     PasswordHashes,
     Session,
     after_commit,
@@ -111,7 +111,7 @@ async def promote(
     settings: CurrentSettings,
     deployer: CurrentDeployer,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
 ) -> Promotion:
     """Deploy a version, if the gate lets it through and nobody deployed another one since.
 
@@ -135,7 +135,7 @@ async def rollback(
     settings: CurrentSettings,
     deployer: CurrentDeployer,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
 ) -> Promotion:
     """Take the last promotion back: deploy the version before it, at a new epoch. The gate refuses no rollback."""
     caller = await confirm_password(session, passwords, rate, caller, wanted.password)

@@ -13,6 +13,7 @@ from limits.aio.storage import Storage
 
 from app.errors import InvalidField, TooManyRequests
 from app.services.accounts import Caller
+from app.services.rates import one_address
 
 
 class CallerRate:
@@ -43,7 +44,7 @@ class CallerRate:
         return headers
 
     async def give_back(self, subject: str, count: int) -> None:
-        """Count ``count`` identifications less. A window that ended meanwhile has nothing to give back."""
+        """Count ``count`` identifications less, as far as the window has them."""
         key = self._key(subject)
         if count and await self._storage.get(key) >= count:
             await self._storage.incr(key, self._window_s, -count)
@@ -86,4 +87,4 @@ def subject_of(caller: Caller, request: Request) -> str:
         return f"key:{caller.key_id}"
     if caller.user_id is not None:
         return f"user:{caller.user_id}"
-    return f"address:{request.client.host if request.client else 'unknown'}"
+    return f"address:{one_address(request.client.host) if request.client else 'unknown'}"

@@ -15,7 +15,7 @@ from app.errors import AppError, NotFound
 from app.services import accounts, members
 from app.services.accounts import Caller
 from app.web.accounts import confirm_password, needs_password
-from app.web.dependencies import Admin, LoginRate, PasswordHashes, Session
+from app.web.dependencies import Admin, ConfirmRate, PasswordHashes, Session
 from app.web.forms import check_form, own_origin
 from app.web.rendering import render
 from app.web.views import InvitationEntry, KeyEntry, UserEntry, UsersView
@@ -79,7 +79,7 @@ async def invite(
     caller: Admin,
     session: Session,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
     form: Annotated[InviteForm, Form()],
 ) -> Response:
     """Make a link that lets somebody make an account."""
@@ -98,7 +98,7 @@ async def set_role(
     caller: Admin,
     session: Session,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
     form: Annotated[RoleForm, Form()],
 ) -> Response:
     """Give an account another role."""
@@ -140,7 +140,7 @@ async def create_key(
     caller: Admin,
     session: Session,
     passwords: PasswordHashes,
-    rate: LoginRate,
+    rate: ConfirmRate,
     form: Annotated[KeyForm, Form()],
 ) -> Response:
     """Make an API key and show it, this once."""

@@ -81,6 +81,7 @@ class PartlyAnsweredView:
     template: ClassVar[str] = "partly_answered.html"
 
     title: str
+    lede: str
     records: tuple[IdentificationRecord, ...]
     unanswered: tuple[UnansweredPhoto, ...]
 

@@ -50,3 +50,18 @@ def test_what_is_other_programs_in_the_env_file_is_left_alone(env_file: Path) ->
     others = ("COMPOSE_PROJECT_NAME=moths", "PROT=1", "LIGHTTRAP_PUBLISH=8000", "LIGHTTRAP_PUBLISH_GPU=8001")
     env_file.write_text("\n".join((*others, "# LIGHTTRAP_PROT=1", "LIGHTTRAP_PUBLIC_IDENTIFY=false")))
     assert not load_settings().public_identify
+
+
+def test_an_address_of_the_database_in_the_env_file_wins_over_the_platforms(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///platform.db")
+    assert load_settings().database == "sqlite+aiosqlite:///platform.db"
+    env_file.write_text("LIGHTTRAP_DATABASE_URL=sqlite+aiosqlite:///ours.db\n")
+    assert load_settings().database == "sqlite+aiosqlite:///ours.db"
+
+
+def test_an_env_file_that_is_no_text_is_refused_in_words(env_file: Path) -> None:
+    env_file.write_bytes(b"LIGHTTRAP_PORT=8001 # \xe9\n")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+        load_settings()

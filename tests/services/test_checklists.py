@@ -173,5 +173,5 @@ async def test_a_list_replaces_the_one_that_was_looked_at_and_no_other(
     async with registered() as session:
         await checklists.end(session, "tiny-moths", second, "ben")
         await session.commit()
-    with pytest.raises(Conflict, match="not in use any more"):
+    with pytest.raises(Conflict, match="is in use that could be replaced"):
         await add(registered, settings, Draft("meadow", CSV), replaces=second)

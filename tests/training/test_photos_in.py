@@ -151,6 +151,25 @@ def test_a_cache_whose_pixels_are_gone_is_made_again(tmp_path: Path) -> None:
     assert np.array_equal(open_cache(tmp_path / "data", index.root, index.samples, 32)[4], first)
 
 
+def test_a_cache_that_was_being_made_again_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = read_index(draw_folder(tmp_path / "photos"))
+    open_cache(tmp_path / "data", index.root, index.samples, 32)
+    (pixels,) = (tmp_path / "data" / "cache").glob("*.rgb")
+    pixels.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("training.data.cache.json.dumps", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_cache(tmp_path / "data", index.root, index.samples, 32)
+    assert pixels.exists()
+    assert not pixels.with_suffix(".json").exists()
+
+
+def _killed(*_: object) -> str:
+    raise KeyboardInterrupt
+
+
 def test_a_photo_that_changed_since_prepare_is_noticed(tmp_path: Path) -> None:
     draw_moth().save(tmp_path / "a.png")
     sample = Sample("a.png", "a", 1, sha256="0" * 64)

@@ -248,6 +248,7 @@ async def test_one_bad_photo_of_a_form_is_named_beside_the_answers_of_the_others
     answer = await client.post("/predict/form", files=files, headers=HTML)
     assert answer.status_code == 200
     assert "2 of 3 photos have an answer" in answer.text
+    assert "What has an answer is saved" in answer.text
     assert re.search(r"<li>&lt;note&gt;\.jpg: .+</li>", answer.text)
     saved = re.findall(r'href="(/identifications/[^"]+)"', answer.text)
     assert len(set(saved)) == 2
@@ -259,7 +260,7 @@ async def test_a_form_whose_photos_are_all_bad_says_so_of_each(client: httpx.Asy
     files = [("image", (name, b"no photo", "image/jpeg")) for name in ("a.jpg", "b.jpg")]
     answer = await client.post("/predict/form", files=files, headers=HTML)
     assert answer.status_code == 415
-    for words in ("None of 2 photos have an answer", "<li>a.jpg: ", "<li>b.jpg: "):
+    for words in ("None of the 2 photos has an answer", "Nothing was saved", "<li>a.jpg: ", "<li>b.jpg: "):
         assert words in answer.text
 
 

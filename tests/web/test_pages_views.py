@@ -19,6 +19,7 @@ from app.web import plots
 from app.web.assets import STATIC
 from app.web.calibration_plot import MIN_IMAGES_IN_POINT, reliability_diagram
 from app.web.docs_page import docs_view
+from app.web.explanation_view import checklist_use_view
 from app.web.identification_view import IdentificationView, identification_view
 from app.web.performance_blocks import Measured, plot_blocks
 from models import bundle, metrics
@@ -107,6 +108,30 @@ def test_time_and_place_are_shown_to_the_account_that_sent_the_photos_and_to_rev
     for fact in ("111 km", "9 July", "Meadow", "photo's place", "taken within it", "week 27"):
         assert (fact in words) == told, words
     assert ("A checklist was used" in words, "do not agree" in words) == (not told, not told)
+
+
+def test_a_list_that_changed_nothing_is_not_said_to_have_been_used() -> None:
+    name = ListedName(
+        label="x", scientific_name=None, probability_without_checklist=0.5, probability_with_checklist=0.5
+    )
+    use = ChecklistUse(
+        id=UUID(int=3),
+        name="Meadow",
+        revision=1,
+        basis="place",
+        week=2,
+        applied=False,
+        num_expected=0,
+        prior_power_removed=0,
+        top_before=name,
+        top_after=name,
+        reason="The checklist Meadow holds, but expects nothing in week 2.",
+    )
+    view = checklist_use_view(use, with_sighting=False)
+    assert view is not None
+    assert (view.heading, "changed nothing" in view.reason) == ("A checklist held", True)
+    assert "Meadow" not in f"{view.heading} {view.reason}"
+    assert "week 2" not in view.reason
 
 
 def test_where_photos_agree_and_no_list_was_used_nothing_is_said_of_it() -> None:

@@ -52,9 +52,21 @@ async def test_more_than_the_whole_rate_never_passes_and_is_not_told_to_come_bac
 
 
 async def test_a_window_that_ended_gives_nothing_back(storage: Storage) -> None:
-    rate = CallerRate(storage, "predict", "20/minute")
-    await rate.give_back("ana", 1)
-    assert await outcome(rate, 1) == "r=19"
+    rate = CallerRate(storage, "predict", "20/second")
+    assert await outcome(rate, 5) == "r=15"
+    await asyncio.sleep(1.1)
+    await rate.give_back("ana", 5)
+    assert await outcome(rate, 20) == "r=0"
+
+
+async def test_nothing_is_counted_below_zero_however_late_it_is_given_back(sessions: Sessions) -> None:
+    storage = DatabaseStorage(sessions)
+    assert await storage.incr("key", 60, -3) == 0
+    assert await storage.incr("key", 60, 2) == 2
+    assert await storage.incr("key", 60, -3) == 0
+    assert await storage.incr("other", 1, 5) == 5
+    await asyncio.sleep(1.1)
+    assert await storage.incr("other", 60, -5) == 0
 
 
 async def test_of_two_batches_at_once_the_one_that_is_refused_costs_nothing(storage: Storage) -> None:

@@ -84,6 +84,8 @@ def _build(
     """Photo by photo, so that they never are in memory together."""
     jobs = [(root / sample.path, sample.sha256, wanted) for sample in samples]
     part, shapes = pixels_path.with_suffix(".part"), []
+    # Of pixels that are gone: were this killed below, they would stand beside new ones.
+    shapes_path.unlink(missing_ok=True)
     try:
         with ProcessPoolExecutor() as pool, part.open("wb") as stream:
             for photo in _mapped(pool, jobs):

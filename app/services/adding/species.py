@@ -113,9 +113,8 @@ class SpeciesAdder:
                 continue
             return AddedSpecies(looked.taxon, len(wanted.photos), row.version, added)
 
-    async def write(self, wanted: WantedSpecies, out: Path, *, actor: str) -> Bundle:
+    async def write(self, wanted: WantedSpecies, out: Path) -> Bundle:
         """Write the version's bundle below ``out``; it is added to nothing. Raises as ``add``, and FileExistsError."""
-        del actor  # a bundle goes to everybody: it does not say who made it
         row, version = await self._choose(wanted, ())
         made = _made(await self._look(wanted, row), version)
         return await asyncio.to_thread(made.write, out / made.card.name / made.card.version)

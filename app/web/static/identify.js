@@ -89,13 +89,12 @@ function start() {
 
   function take(fileList) {
     const { good: files, words } = sorted([...fileList], Number(form.dataset.maxBytes));
-    if (words) announce(words);
     complain(words);
     if (files.length === 0) return;
     const most = Number(form.dataset.maxPhotos);
     if (together.checked && files.length > most) {
       announce(`At most ${most} photos of one animal; ${files.length} were chosen.`);
-      complain(`These are ${files.length} photos. One answer takes at most ${most} photos of an animal: choose fewer, or untick the box.`);
+      complain(`${words} These are ${files.length} photos. One answer takes at most ${most} photos of an animal: choose fewer, or untick the box.`);
       return;
     }
     if (queue.children.length === 0) numGiven = numAnswered = 0;
@@ -118,6 +117,7 @@ function start() {
       notice = document.createElement("p");
       notice.id = "complaint";
       notice.className = "notice bad";
+      notice.setAttribute("role", "alert"); // the status line goes on to say what is on its way
       form.after(notice);
     }
     notice.textContent = words;
