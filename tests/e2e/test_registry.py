@@ -105,10 +105,11 @@ async def test_a_candidate_answers_in_the_shadow(
         await expect(page.get_by_role("status")).to_contain_text("1.2.0 answers 100.0% of the requests")
         shadow = page.url
         await until_shown(page, page.get_by_role("status"), "0 compared")
-        for photo in photos:
+        for number, photo in enumerate(photos, start=1):
             await page.goto("/")
             await page.locator("#photos").set_input_files(photo)
-            await page.locator("#answers article").wait_for()
+            # Earlier answers are shown again, so one of them is not yet the new one.
+            await expect(page.locator("#answers article")).to_have_count(number)
         await page.goto(shadow)
         await until_shown(page, page.locator("tbody tr td").first, "7")
         await expect(
