@@ -70,6 +70,26 @@ def shown(
     return identification_view(answer, {}, DEFAULT_RULE.sentence())
 
 
+def checklist_use(*, applied: bool, reason: str) -> ChecklistUse:
+    """A list that holds where the photo was taken."""
+    name = ListedName(
+        label="x", scientific_name=None, probability_without_checklist=0.5, probability_with_checklist=0.5
+    )
+    return ChecklistUse(
+        id=UUID(int=3),
+        name="Meadow",
+        revision=1,
+        basis="place",
+        week=27,
+        applied=applied,
+        num_expected=int(applied),
+        prior_power_removed=0,
+        top_before=name,
+        top_after=name,
+        reason=reason,
+    )
+
+
 @pytest.mark.parametrize(
     ("caller", "told"),
     [
@@ -83,21 +103,8 @@ def shown(
 def test_time_and_place_are_shown_to_the_account_that_sent_the_photos_and_to_reviewers(
     caller: Caller, told: bool
 ) -> None:
-    name = ListedName(
-        label="x", scientific_name=None, probability_without_checklist=0.5, probability_with_checklist=0.5
-    )
-    use = ChecklistUse(
-        id=UUID(int=3),
-        name="Meadow",
-        revision=1,
-        basis="place",
-        week=27,
-        applied=True,
-        num_expected=1,
-        prior_power_removed=0,
-        top_before=name,
-        top_after=name,
-        reason="The checklist Meadow holds, as the photo was taken within it, in week 27.",
+    use = checklist_use(
+        applied=True, reason="The checklist Meadow holds, as the photo was taken within it, in week 27."
     )
     answer = answered("genus", GENUS).model_copy(
         update={"checklist": use, "disagreements": ("Taken up to 111 km apart.", "From 1 to 9 July.")}
@@ -111,22 +118,7 @@ def test_time_and_place_are_shown_to_the_account_that_sent_the_photos_and_to_rev
 
 
 def test_a_list_that_changed_nothing_is_not_said_to_have_been_used() -> None:
-    name = ListedName(
-        label="x", scientific_name=None, probability_without_checklist=0.5, probability_with_checklist=0.5
-    )
-    use = ChecklistUse(
-        id=UUID(int=3),
-        name="Meadow",
-        revision=1,
-        basis="place",
-        week=2,
-        applied=False,
-        num_expected=0,
-        prior_power_removed=0,
-        top_before=name,
-        top_after=name,
-        reason="The checklist Meadow holds, but expects nothing in week 2.",
-    )
+    use = checklist_use(applied=False, reason="The checklist Meadow holds, but expects nothing in week 2.")
     view = checklist_use_view(use, with_sighting=False)
     assert view is not None
     assert (view.heading, "changed nothing" in view.reason) == ("A checklist held", True)
