@@ -54,8 +54,8 @@ class RateLimit:
     async def hit(self, *subjects: str) -> None:
         """Count one try of each subject. Raises TooManyRequests when one has had too many."""
         for subject in subjects:
-            if not await self._limiter.hit(self._rate, self._name, _key(subject)):
-                stats = await self._limiter.get_window_stats(self._rate, self._name, _key(subject))
+            if not await self._limiter.hit(self._rate, self._name, subject_key(subject)):
+                stats = await self._limiter.get_window_stats(self._rate, self._name, subject_key(subject))
                 wait_s = math.ceil(stats.reset_time - time.time())
                 raise TooManyRequests(
                     f"More than {self._rate.amount} in {self._rate.get_expiry()} s: wait a little.",
@@ -64,9 +64,9 @@ class RateLimit:
 
     async def forget(self, subject: str) -> None:
         """Begin anew for this subject."""
-        await self._limiter.clear(self._rate, self._name, _key(subject))
+        await self._limiter.clear(self._rate, self._name, subject_key(subject))
 
 
-def _key(subject: str) -> str:
+def subject_key(subject: str) -> str:
     """A subject as a short key: what people type is of any length, and not to be kept."""
     return hashlib.sha256(subject.encode()).hexdigest()[:32]

@@ -12,7 +12,7 @@ from app.db.tables import UserRow, utc_now
 from app.errors import Forbidden, InvalidField, LoginRequired, TooManyRequests
 from app.services import accounts
 from app.services.accounts import FRESH_LOGIN, MIN_PASSWORD, Passwords
-from app.services.rates import RateLimit, one_address
+from app.services.rates import RateLimit
 from app.web.dependencies import (
     AccountRate,
     CurrentCaller,
@@ -23,6 +23,7 @@ from app.web.dependencies import (
     SetupRate,
 )
 from app.web.forms import check_form, form_cookie, keep_form, login_cookie, own_path, set_cookie, start_form
+from app.web.rate_limit import address_of
 from app.web.rendering import render
 from app.web.views import LoginView, SetupView
 
@@ -150,7 +151,7 @@ async def limit_confirmation(rate: RateLimit, caller: accounts.Caller) -> None:
 
 def address_subject(request: Request) -> str:
     """Who tries, by address."""
-    return f"address {one_address(request.client.host) if request.client else 'unknown'}"
+    return f"address {address_of(request)}"
 
 
 def account_subject(name: str) -> str:

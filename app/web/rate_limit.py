@@ -3,7 +3,6 @@
 Header names and syntax: draft-ietf-httpapi-ratelimit-headers-10.
 """
 
-import hashlib
 import math
 import time
 
@@ -13,7 +12,7 @@ from limits.aio.storage import Storage
 
 from app.errors import InvalidField, TooManyRequests
 from app.services.accounts import Caller
-from app.services.rates import one_address
+from app.services.rates import one_address, subject_key
 
 
 class CallerRate:
@@ -51,8 +50,9 @@ class CallerRate:
 
     async def _take(self, key: str, count: int) -> int | None:
         """The count after these; None, and nothing counted, where they are too many."""
-        # Looked at first: a large batch, counted if only for a moment, would have others refused that fit.
-        if await self._storage.get(key) + count > self._amount:
+        # Several are looked at first: counted, if only for a moment, they would have others refused that fit. One is
+        # refused only where no other fits either.
+        if count > 1 and await self._storage.get(key) + count > self._amount:
             return None
         used = await self._storage.incr(key, self._window_s, count)
         if used > self._amount:  # another request was counted in between
@@ -78,7 +78,7 @@ class CallerRate:
         return headers, reset_s
 
     def _key(self, subject: str) -> str:
-        return f"{self._name}/{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
+        return f"{self._name}/{subject_key(subject)}"
 
 
 def subject_of(caller: Caller, request: Request) -> str:
@@ -87,4 +87,9 @@ def subject_of(caller: Caller, request: Request) -> str:
         return f"key:{caller.key_id}"
     if caller.user_id is not None:
         return f"user:{caller.user_id}"
-    return f"address:{one_address(request.client.host) if request.client else 'unknown'}"
+    return f"address:{address_of(request)}"
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, as far as it is counted."""
+    return one_address(request.client.host) if request.client else "unknown"

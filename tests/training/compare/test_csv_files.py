@@ -6,15 +6,10 @@ import pytest
 
 from models.metrics import wilson
 from tests.training.compare.reports import WEAK, rows_of, some_results, written
-from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
+from tests.training.compare.synthetic import synthetic_result
 from training.compare.methods import make_comparison
 from training.compare.sections import data_section
 from training.data.prepared import Dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return synthetic_dataset()
 
 
 def test_each_group_has_its_numbers_and_figures_with_intervals_and_its_calibration_error(

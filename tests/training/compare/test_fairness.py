@@ -5,30 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.compare.reports import STRONG, WEAK, Reader, rows_of, some_results, written
-from tests.training.compare.synthetic import synthetic_dataset, synthetic_result
+from tests.training.compare.reports import STRONG, WEAK, Reader, rows_of, written
+from tests.training.compare.synthetic import synthetic_result
 from training.compare.differences import ablations, against_baseline
 from training.compare.methods import make_comparison
 from training.compare.record import RunResult
 from training.data.prepared import Dataset
 from training.hardware import hardware_name
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return synthetic_dataset()
-
-
-@pytest.fixture(scope="module")
-def out(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    written(dataset, some_results(dataset), folder, ablation="logit_adjusted")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def page(out: Path) -> Reader:
-    return Reader((out / "index.html").read_text(encoding="utf-8"))
 
 
 def two_machines(dataset: Dataset) -> list[RunResult]:

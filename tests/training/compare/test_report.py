@@ -19,23 +19,6 @@ from training.data.prepared import Dataset
 REPO = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return synthetic_dataset()
-
-
-@pytest.fixture(scope="module")
-def out(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    written(dataset, some_results(dataset), folder, ablation="logit_adjusted")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def page(out: Path) -> Reader:
-    return Reader((out / "index.html").read_text(encoding="utf-8"))
-
-
 def test_the_page_asks_for_nothing_but_the_files_beside_it(page: Reader, out: Path) -> None:
     links = {address for address in page.addresses if not address.startswith(("#", "data:"))}
     names = ("overall", "groups", "comparisons", "species", "ablation", "cost")
